@@ -1,0 +1,1 @@
+"""The only files a learner edits: one module per topic, each function a stub until you write it."""

@@ -1,0 +1,94 @@
+"""``@exercise``: what makes a function in ``workbook/exercises`` a graded one.
+
+A call goes to whatever stands in the learner's file at that moment; while nothing is written there it goes to the reference,
+with one line that says so, so that no notebook and no later exercise is ever blocked.
+"""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: Where graded functions lead: the learner's files, or their namesakes in ``solutions/``.
+IMPLEMENTATIONS = ("exercises", "solutions")
+
+# The latest undecorated function under each "topic.function". A wrapper looks itself up here at every call: under
+# %autoreload a notebook keeps the wrapper it imported, and a plain closure in it would go on calling the old function.
+_WRITTEN: dict[str, Callable[..., Any]] = {}
+_announced: set[tuple[int, str]] = set()
+
+
+def exercise(function: Callable[P, R]) -> Callable[P, R]:
+    """Mark ``function`` as graded under the name ``<module>.<function>``, as in ``padding.padding_mask``.
+
+    The undecorated function stays in ``__wrapped__``; that is the one that is graded.
+    """
+    name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
+    _WRITTEN[name] = function
+
+    @functools.wraps(function)
+    def call(*arguments: P.args, **keywords: P.kwargs) -> R:
+        if implementation() == "solutions":
+            return _solution(name)(*arguments, **keywords)
+        try:
+            return _WRITTEN[name](*arguments, **keywords)
+        except NotImplementedError as error:
+            if not is_unwritten(error, name):
+                raise
+        _announce(name)
+        return _reference(name)(*arguments, **keywords)
+
+    return call
+
+
+def implementation() -> str:
+    """Return ``exercises`` or ``solutions``, as ``WORKBOOK_IMPLEMENTATION`` says.
+
+    Raises:
+        ValueError: it says something else.
+    """
+    choice = os.environ.get("WORKBOOK_IMPLEMENTATION", "").strip() or "exercises"
+    if choice not in IMPLEMENTATIONS:
+        raise ValueError(f"WORKBOOK_IMPLEMENTATION is {choice!r}; it can be {' or '.join(IMPLEMENTATIONS)}")
+    return choice
+
+
+def is_unwritten(error: BaseException, name: str) -> bool:
+    """Tell the stub's own ``NotImplementedError("topic.function")`` from one that is somebody's answer."""
+    return type(error) is NotImplementedError and error.args == (name,)
+
+
+def _reference(name: str) -> Callable[..., Any]:
+    from workbook.specs import spec
+
+    return spec(name).oracle
+
+
+def _solution(name: str) -> Callable[..., Any]:
+    from workbook.topic_files import load_solution
+
+    topic, _, function = name.partition(".")
+    return getattr(load_solution(topic), function)
+
+
+def _announce(name: str) -> None:
+    """Say once per notebook cell, or once per process, that the reference answers in the learner's place."""
+    if os.environ.get("WORKBOOK_FALLBACK", "visible") == "silent":
+        return
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None  # type: ignore[attr-defined]
+    moment = (shell.execution_count if shell else 0, name)
+    if moment not in _announced:
+        _announced.add(moment)
+        print(f"({name} is not written yet, so the reference answers here: workbook/exercises/{name.split('.')[0]}.py)")
+
+
+def written(name: str) -> Callable[..., Any]:
+    """Return the learner's latest undecorated function ``name``, importing its topic if need be."""
+    if name not in _WRITTEN:
+        import_module(f"workbook.exercises.{name.partition('.')[0]}")
+    return _WRITTEN[name]

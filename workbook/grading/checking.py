@@ -1,0 +1,95 @@
+"""Checks the learner's own functions in this process: for the notebook and for ``workbook check``."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from workbook.grading import runner
+from workbook.grading.judge import Here, examine
+from workbook.grading.verdict import Verdict
+from workbook.specs import spec, specs
+from workbook.specs.specification import Spec
+from workbook.topic_files import load_topic, topic_file
+
+#: The cases of a check are the same from one check to the next, so that a learner can follow one failing case; a
+#: submission is graded on other ones.
+CHECK_SEED = 0
+
+
+def check(name: str, seed: int = CHECK_SEED) -> Verdict:
+    """Judge the learner's function ``name`` as it is saved now; the verdict displays itself in a notebook.
+
+    Args:
+        name: as in ``"padding.padding_mask"``.
+        seed: what the cases are drawn from.
+
+    Raises:
+        UnknownExercise: there is no such exercise.
+    """
+    return check_all([spec(name)], seed)[0]
+
+
+def check_all(chosen: Iterable[Spec] | None = None, seed: int = CHECK_SEED) -> list[Verdict]:
+    """Judge several functions, reading each topic file once; all of the course for ``None``."""
+    chosen = specs() if chosen is None else tuple(chosen)
+    modules: dict[str, Any] = {}
+    verdicts = []
+    for found in chosen:
+        if found.topic not in modules:
+            modules[found.topic] = _load(found.topic)
+        verdicts.append(_verdict(found, modules[found.topic], seed))
+    return verdicts
+
+
+def _load(topic: str) -> Any:
+    path = topic_file(topic)
+    try:
+        return load_topic(path)
+    except FileNotFoundError:
+        return f"{path.name} is not there; `workbook reset {topic}` brings it back."
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        fault = runner.raised(error, str(path))
+        where = f" in line {fault.line}" if fault.line else ""
+        return f"{path.name} could not be imported: {fault.types[0]}{where}: {fault.message}."
+
+
+def _verdict(found: Spec, module: Any, seed: int) -> Verdict:
+    base = Verdict(found.name, "raised", 0, found.points, found.practice)
+    if isinstance(module, str):
+        return replace(base, reason=module)
+    function = runner.undecorated(module, found.function)
+    if function is None:
+        reason = f"{found.topic}.py defines no function {found.function}; `workbook reset {found.name}` brings it back."
+        return replace(base, status="not attempted", reason=reason)
+    return examine(found, seed, Here(function))
+
+
+class Progress:
+    """How far the learner is, topic by topic; displays itself."""
+
+    def __init__(self, verdicts: list[Verdict], predictions: dict[str, tuple[int, int]]) -> None:
+        self.verdicts = verdicts
+        self.predictions = predictions
+
+    def __str__(self) -> str:
+        from workbook.grading.feedback import progress_text
+
+        return progress_text(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from workbook.grading.feedback import progress_html
+
+        return {"text/html": progress_html(self), "text/plain": str(self)}
+
+
+def progress(topic: str | None = None) -> Progress:
+    """Check every function, or those of one topic, and show how far they are.
+
+    Raises:
+        UnknownExercise: there is no such topic.
+    """
+    from workbook.predictions import made
+
+    return Progress(check_all(specs(None if topic is None else [topic])), dict(made))

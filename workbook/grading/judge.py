@@ -1,0 +1,459 @@
+"""Judges answers: one pure function, ``judge(spec, answer) -> Verdict``.
+
+An answer is what came of every case and of every property measured. What it is compared with, the cases drawn from its seed
+and what the oracle and the misconceptions make of them, is an ``Examination``, which is made once per seed.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from workbook.conventions import to_allowed
+from workbook.grading import runner
+from workbook.grading.runner import Ended, Measured, Outcome, Raised, Returned, Unfit, Unwritten
+from workbook.grading.verdict import Grids, Verdict
+from workbook.specs import spec as find_spec
+from workbook.specs.specification import Case, Misconception, Property, Spec
+
+#: Floats may differ by this much, absolutely and in proportion; everything else is compared exactly.
+TOLERANCE = {torch.float64: 2e-5, torch.float32: 2e-5, torch.float16: 2e-3, torch.bfloat16: 2e-2}
+#: Tensors with more cells than this are described by dtype and shape.
+SHOWN_CELLS = 24
+ASPECTS = ("structure", "shape", "dtype", "device", "values")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a function made of the cases drawn from ``seed``; ``measured`` is ``None`` until its values are right."""
+
+    exercise: str
+    seed: int
+    outcomes: tuple[Outcome, ...]
+    measured: tuple[Measured, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first thing in which two values differ: the leaf of each, and which leaf it is of how many."""
+
+    aspect: str
+    wanted: Any
+    came: Any
+    leaf: int = 0
+    leaves: int = 1
+
+
+class Respondent(Protocol):
+    """Somebody who answers: this process, or a child that runs a submission."""
+
+    def outcomes(self, spec: Spec, cases: Sequence[Case]) -> tuple[Outcome, ...]:
+        """Run the cases."""
+
+    def measured(self, spec: Spec, properties: Sequence[Property], small: Case, large: Case) -> tuple[Measured, ...]:
+        """Measure the properties in order, up to the first broken one."""
+
+
+@dataclass(frozen=True)
+class Here:
+    """A function of this process as the respondent."""
+
+    function: Callable[..., Any]
+
+    def outcomes(self, spec: Spec, cases: Sequence[Case]) -> tuple[Outcome, ...]:
+        return tuple(runner.run(self.function, spec.name, case.call) for case in cases)
+
+    def measured(self, spec: Spec, properties: Sequence[Property], small: Case, large: Case) -> tuple[Measured, ...]:
+        found = []
+        for wanted in properties:
+            found.append(runner.measure(self.function, wanted.kind, wanted.options, small.call, large.call))
+            if found[-1].broken is not None:
+                break
+        return tuple(found)
+
+
+class Examination:
+    """The cases that one seed draws for one function, and what the oracle and the misconceptions answer."""
+
+    def __init__(self, spec: Spec, seed: int) -> None:
+        self.spec = spec
+        self.seed = seed
+        rng = torch.Generator().manual_seed(seed)
+        self.cases = tuple(spec.cases(rng))
+        self.small, self.large = spec.sizes(rng)
+
+    @cached_property
+    def expected(self) -> tuple[Outcome, ...]:
+        outcomes = Here(self.spec.oracle).outcomes(self.spec, self.cases)
+        return tuple(observed(self.spec, case, outcome) for case, outcome in zip(self.cases, outcomes, strict=True))
+
+    @cached_property
+    def gradients(self) -> Any:
+        """The oracle's gradients, if the specification judges them."""
+        for wanted in self.spec.properties:
+            if wanted.kind == "gradients":
+                return Here(self.spec.oracle).measured(self.spec, [wanted], self.small, self.large)[0].gradients
+        return None
+
+    @cached_property
+    def misconceptions(self) -> tuple[tuple[Misconception, "Answer"], ...]:
+        """Each wrong implementation's own answer, judged and measured like a learner's."""
+        return tuple(
+            (known, answer(self, Here(implementation)))
+            for known in self.spec.misconceptions
+            for implementation in known.implementations
+        )
+
+
+@lru_cache(maxsize=256)
+def examination(name: str, seed: int) -> Examination:
+    """Return the examination of one function under one seed, made once."""
+    return Examination(find_spec(name), seed)
+
+
+def examine(spec: Spec, seed: int, respondent: Respondent) -> Verdict:
+    """Ask the respondent all that the seed draws and judge what it says."""
+    return judge(spec, answer(examination(spec.name, seed), respondent))
+
+
+def answer(exam: Examination, respondent: Respondent) -> Answer:
+    """Collect an answer: the cases, and the properties once the values are right."""
+    spec = exam.spec
+    given = Answer(spec.name, exam.seed, respondent.outcomes(spec, exam.cases))
+    if _wrong(exam, given):
+        return given
+    return replace(given, measured=respondent.measured(spec, spec.properties, exam.small, exam.large))
+
+
+def judge(spec: Spec, answer: Answer) -> Verdict:
+    """Say what an answer is worth and what is wrong with it.
+
+    Args:
+        spec: the specification of the function.
+        answer: its outcomes on the cases of ``answer.seed``, and what was measured.
+    """
+    exam = examination(spec.name, answer.seed)
+    wrong = _wrong(exam, answer)
+    base = Verdict(
+        spec.name,
+        "passed",
+        spec.points,
+        spec.points,
+        spec.practice,
+        cases=len(exam.cases),
+        failed_cases=len(wrong),
+    )
+    if all(isinstance(outcome, Unwritten) for outcome in answer.outcomes):
+        return replace(base, status="not attempted", points=0, reason="Nothing is written here yet.")
+    ended = next((outcome for outcome in answer.outcomes if isinstance(outcome, Ended)), None)
+    if ended is not None:
+        status = "timed out" if ended.timed_out else "raised"
+        return replace(base, status=status, points=0, reason=ended.reason)  # type: ignore[arg-type]
+    if wrong:
+        place, difference = wrong[0]
+        found = _explain_case(exam, place, difference, answer.outcomes[place])
+        return _named(exam, answer, replace(base, points=0, **found))
+    broken = _broken(exam, answer)
+    if broken is not None:
+        property_broken = replace(
+            base,
+            status="property broken",
+            points=0,
+            aspect=broken.kind,
+            reason=_PROPERTY_SENTENCES[broken.kind].format(detail=broken.broken),
+            call=_call_text(spec, exam.small),
+        )
+        return _named(exam, answer, property_broken)
+    return base
+
+
+# --- comparing -------------------------------------------------------------------------------------------------------
+
+
+def _wrong(exam: Examination, answer: Answer) -> list[tuple[int, Difference]]:
+    """Return the failing cases, in order, each with what differs there."""
+    found = []
+    for place, (case, expected, outcome) in enumerate(zip(exam.cases, exam.expected, answer.outcomes, strict=True)):
+        difference = outcome_difference(expected, observed(exam.spec, case, outcome), exam.spec.reading_leaf)
+        if difference is not None:
+            found.append((place, difference))
+    return found
+
+
+def observed(spec: Spec, case: Case, outcome: Outcome) -> Outcome:
+    """Turn what was returned into what is compared, where a specification says how."""
+    if spec.observe is None or not isinstance(outcome, Returned):
+        return outcome
+    try:
+        return Returned(spec.observe(case, outcome.value))
+    except Exception as error:  # a value that cannot even be observed is a wrong one, and says so
+        return runner.raised(error, None)
+
+
+def outcome_difference(expected: Outcome, came: Outcome, telling: int = 0) -> Difference | None:
+    """Compare two outcomes; an exception is right where one of its type is owed. ``telling`` is as in ``difference``."""
+    if isinstance(expected, Raised):
+        if isinstance(came, Raised) and expected.types[0] in came.types:
+            return None
+        return Difference("structure", expected, came)
+    if isinstance(came, Returned) and isinstance(expected, Returned):
+        return difference(expected.value, came.value, telling)
+    return Difference("structure", expected, came)
+
+
+def difference(wanted: Any, came: Any, telling: int = 0) -> Difference | None:
+    """Compare two values: the structure first, then over all leaves shape, dtype, device and values, in that order.
+
+    Where several leaves differ in one aspect, the leaf number ``telling`` is reported if it is among them, else the first.
+    """
+    pairs: list[tuple[Any, Any]] = []
+    if not _same_structure(wanted, came, pairs):
+        return Difference("structure", wanted, came)
+    for aspect in ASPECTS[1:]:
+        different = [place for place, (one, other) in enumerate(pairs) if _differ(aspect, one, other)]
+        if different:
+            place = telling if telling in different else different[0]
+            return Difference(aspect, *pairs[place], place, len(pairs))
+    return None
+
+
+def _same_structure(wanted: Any, came: Any, pairs: list[tuple[Any, Any]]) -> bool:
+    if isinstance(wanted, Tensor):
+        pairs.append((wanted, came))
+        return isinstance(came, Tensor) or (isinstance(came, Unfit) and came.shape is not None)
+    if isinstance(wanted, tuple) and hasattr(wanted, "_fields"):
+        if getattr(came, "_fields", None) != wanted._fields or type(came).__name__ != type(wanted).__name__:
+            return False
+    elif type(wanted) is not type(came):
+        return False
+    if isinstance(wanted, tuple | list):
+        return len(wanted) == len(came) and all(
+            _same_structure(one, other, pairs) for one, other in zip(wanted, came, strict=True)
+        )
+    if isinstance(wanted, dict):
+        return wanted.keys() == came.keys() and all(_same_structure(wanted[key], came[key], pairs) for key in wanted)
+    pairs.append((wanted, came))
+    return True
+
+
+def _differ(aspect: str, wanted: Any, came: Any) -> bool:
+    if not isinstance(wanted, Tensor):
+        return aspect == "values" and not (wanted == came or (wanted != wanted and came != came))
+    if aspect == "shape":
+        return tuple(wanted.shape) != tuple(came.shape)
+    if aspect == "dtype":
+        return _dtype(wanted) != _dtype(came)
+    if aspect == "device":
+        return isinstance(came, Unfit) and came.device != "cpu"
+    return isinstance(came, Unfit) or bool(_unequal(wanted, came).any())
+
+
+def _dtype(value: Any) -> str:
+    return str(value.dtype).removeprefix("torch.")
+
+
+def _unequal(wanted: Tensor, came: Tensor) -> Tensor:
+    """Return, cell by cell, where two tensors of one shape and dtype differ; NaN equals NaN, -0.0 equals 0.0."""
+    if not wanted.dtype.is_floating_point:
+        return wanted != came
+    tolerance = TOLERANCE[wanted.dtype]
+    return ~torch.isclose(came, wanted, rtol=tolerance, atol=tolerance, equal_nan=True)
+
+
+def _broken(exam: Examination, answer: Answer) -> Measured | None:
+    """Return the first broken property; a property that was not measured although it should have been is broken."""
+    measured = {found.kind: found for found in answer.measured or ()}
+    for wanted in exam.spec.properties:
+        found = measured.get(wanted.kind, Measured(wanted.kind, "it could not be measured"))
+        if found.broken is not None:
+            return found
+        if wanted.kind == "gradients":
+            detail = _gradient_fault(exam.gradients, found.gradients)
+            if detail is not None:
+                return Measured(wanted.kind, detail)
+    return None
+
+
+def _gradient_fault(wanted: Any, came: Any) -> str | None:
+    if difference(wanted, came) is None:
+        return None
+    tensors = [leaf for leaf in runner.leaves(came) if isinstance(leaf, Tensor)]
+    if any(not bool(tensor.isfinite().all()) for tensor in tensors):
+        return "the gradients hold NaN or infinity"
+    return "the gradients are not those of this function"
+
+
+# --- recognising -----------------------------------------------------------------------------------------------------
+
+
+def _named(exam: Examination, answer: Answer, verdict: Verdict) -> Verdict:
+    """Add the misconception whose own implementation gives this very answer."""
+    for known, its_answer in exam.misconceptions:
+        if _is(exam, known_answer=its_answer, answer=answer):
+            return replace(verdict, misconception=known.name, advice=known.advice)
+    return verdict
+
+
+def _is(exam: Examination, known_answer: Answer, answer: Answer) -> bool:
+    """Tell whether an answer agrees with a misconception wherever that one says anything, and in an error of its."""
+    if all(isinstance(outcome, Raised) for outcome in known_answer.outcomes):
+        return known_answer.outcomes == tuple(
+            replace(outcome, line=known.line) if isinstance(outcome, Raised) else outcome
+            for outcome, known in zip(answer.outcomes, known_answer.outcomes, strict=True)
+            if isinstance(known, Raised)
+        )
+    shared_error = False
+    for case, expected, known, outcome in zip(
+        exam.cases, exam.expected, known_answer.outcomes, answer.outcomes, strict=True
+    ):
+        if isinstance(known, Raised):
+            continue
+        known, outcome = observed(exam.spec, case, known), observed(exam.spec, case, outcome)
+        if outcome_difference(known, outcome) is not None:
+            return False
+        shared_error = shared_error or outcome_difference(expected, known) is not None
+    known_broken, broken = _broken_kind(exam, known_answer), _broken_kind(exam, answer)
+    return known_broken == broken and (shared_error or broken is not None)
+
+
+def _broken_kind(exam: Examination, answer: Answer) -> str | None:
+    found = None if answer.measured is None else _broken(exam, answer)
+    return None if found is None else found.kind
+
+
+# --- sentences -------------------------------------------------------------------------------------------------------
+
+_PROPERTY_SENTENCES = {
+    "inputs unchanged": "The values are right, but {detail}: return something new and leave the caller's tensors alone.",
+    "device": "The values are right on the CPU, but {detail}: give every new tensor `device=` of the inputs.",
+    "no loop": "The values are right, but the work grows with the sizes ({detail}): let one tensor operation do all cells.",
+    "view": "The values are right, but {detail}: an expanded view shows one row many times without storing it.",
+    "gradients": "The values are right, but the way back is not: {detail}.",
+}
+
+
+def _explain_case(exam: Examination, place: int, difference: Difference, outcome: Outcome) -> dict[str, Any]:
+    """Return the fields of a verdict that tell what went wrong in one case."""
+    spec, case = exam.spec, exam.cases[place]
+    told: dict[str, Any] = {"status": "wrong", "aspect": difference.aspect, "call": _call_text(spec, case)}
+    told["wanted"], told["came"] = value_text(difference.wanted), value_text(difference.came)
+    where = f"In the case “{case.about}”"
+    if difference.leaves > 1:
+        where += f", in result {difference.leaf + 1} of {difference.leaves},"
+    if isinstance(outcome, Raised | Unwritten):
+        kind = outcome.types[0] if isinstance(outcome, Raised) else "NotImplementedError"
+        message = f": {outcome.message.rstrip('.')}" if isinstance(outcome, Raised) and outcome.message else ""
+        line = f" in line {outcome.line}" if isinstance(outcome, Raised) and outcome.line else ""
+        if isinstance(difference.wanted, Raised):
+            owed = difference.wanted.types[0]
+            return {**told, "reason": f"{where} it raised {kind}{message}{line}, and a {owed} was wanted."}
+        return {**told, "status": "raised", "reason": f"{where} it raised {kind}{line}{message}."}
+    if isinstance(difference.wanted, Raised):
+        return {**told, "reason": f"{where} a {difference.wanted.types[0]} was wanted, and it returned a value."}
+    if isinstance(difference.came, Unfit):
+        return {
+            **told,
+            "reason": f"{where} it returned {difference.came.type}, which does not count: {difference.came.why}.",
+        }
+    if difference.aspect == "structure":
+        return {
+            **told,
+            "reason": f"{where} it returned {told['came']}, and {_kind_text(difference.wanted)} was wanted.",
+        }
+    if difference.aspect in ("shape", "dtype"):
+        one, other = (_aspect_text(difference.aspect, leaf) for leaf in (difference.came, difference.wanted))
+        return {**told, "reason": f"{where} the {difference.aspect} is {one}, and {other} was wanted."}
+    return {**told, **_explain_values(spec, difference, where)}
+
+
+def _explain_values(spec: Spec, difference: Difference, where: str) -> dict[str, Any]:
+    wanted, came = difference.wanted, difference.came
+    if not isinstance(wanted, Tensor):
+        return {"reason": f"{where} it returned {value_text(came)}, and {value_text(wanted)} was wanted."}
+    unequal = _unequal(wanted, came)
+    reason = f"{where} {int(unequal.sum())} of {unequal.numel()} cells differ"
+    if not came.isfinite().all() and wanted.isfinite().all():
+        reason += ", and some are NaN or infinite"
+    if wanted.numel() > SHOWN_CELLS:
+        first = tuple(unequal.nonzero()[0].tolist())
+        reason += (
+            f"; the first is {list(first)}: {_numbers(came[first].item())} and not {_numbers(wanted[first].item())}"
+        )
+    if spec.reading is None or difference.leaf != spec.reading_leaf:
+        return {"reason": reason + "."}
+    seen = [reads(spec.reading, tensor) for tensor in (wanted, came)]
+    leaking, missing = int((seen[1] & ~seen[0]).sum()), int((seen[0] & ~seen[1]).sum())
+    if not leaking and not missing:
+        return {"reason": reason + "."}
+    reason += f": {leaking} leaking (seen but forbidden), {missing} missing (allowed but not seen)."
+    grids = _grids(*seen) if wanted.dim() else None
+    return {"reason": reason, "leaking": leaking, "missing": missing, "grids": grids}
+
+
+def reads(reading: str | None, value: Tensor) -> Tensor:
+    """Return which cells a result lets be seen, bool, ``True`` = seen."""
+    if reading == "weights":
+        return value.nan_to_num(1.0) > 0
+    return to_allowed(value.to(torch.long) if reading == "attention_mask" else value, reading or "allowed")
+
+
+def _grids(wanted: Tensor, came: Tensor) -> Grids:
+    """Cut out of two masks the part to draw: the queries and keys of the first sentence and head that differ."""
+    if wanted.dim() == 1:
+        wanted, came = wanted[None], came[None]
+    rows = "query" if wanted.dim() > 2 else "row"
+    while wanted.dim() > 2:
+        first = int((wanted != came).flatten(1).any(1).nonzero()[0])
+        wanted, came = wanted[first], came[first]
+    return Grids(wanted.tolist(), came.tolist(), rows, "key" if rows == "query" else "column")
+
+
+def _call_text(spec: Spec, case: Case) -> str:
+    names = spec.oracle.__code__.co_varnames
+    parts = [f"{name}={value_text(value)}" for name, value in zip(names, case.arguments, strict=False)]
+    parts += [f"{name}={value_text(value)}" for name, value in case.keywords.items()]
+    return f"{spec.function}({', '.join(parts)})"
+
+
+def value_text(value: Any, cells: int = SHOWN_CELLS) -> str:
+    """Write a value in a few words: small tensors in full, large ones by dtype and shape."""
+    if isinstance(value, Tensor):
+        shape = f"{_dtype(value)}{list(value.shape)}"
+        return f"{shape} {_numbers(value.tolist())}" if 0 < value.numel() <= cells else shape
+    if isinstance(value, Returned):
+        return value_text(value.value)
+    if isinstance(value, Raised):
+        return f"a {value.types[0]}" + (f" ({value.message})" if value.message else "")
+    if isinstance(value, Unfit):
+        return f"{value.type}{list(value.shape) if value.shape is not None else ''}"
+    if isinstance(value, Unwritten):
+        return "nothing (not written yet)"
+    if isinstance(value, tuple | list) and any(isinstance(item, Tensor) for item in value):
+        return f"a {type(value).__name__} of {len(value)}: " + ", ".join(value_text(item, 0) for item in value)
+    if isinstance(value, torch.dtype):
+        return str(value)
+    return repr(value)[:200]
+
+
+def _numbers(value: Any) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(_numbers(item) for item in value) + "]"
+    if isinstance(value, bool | int):
+        return str(value)
+    if math.isnan(value) or math.isinf(value):
+        return str(value)
+    return f"{value:.4g}".replace("-0", "0") if value == 0 else f"{value:.4g}"
+
+
+def _kind_text(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"a {_dtype(value)} tensor of shape {list(value.shape)}"
+    return value_text(value)
+
+
+def _aspect_text(aspect: str, leaf: Any) -> str:
+    return str(list(leaf.shape)) if aspect == "shape" else _dtype(leaf)

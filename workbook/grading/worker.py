@@ -1,0 +1,295 @@
+"""Grades a submission in a child process: inputs go out, tensors come back, and the judge stays here.
+
+A warm process has torch imported and forks a child per submission. Specifications, expected values and the seed are never in
+it. How the warm process is started is the seam for a sandbox: ``Worker(launch=...)``.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+
+from workbook.grading import runner
+from workbook.grading.judge import examine
+from workbook.grading.runner import COMMAND, Ended, Malformed, Measured, Outcome, Raised, Returned
+from workbook.grading.verdict import Verdict
+from workbook.specs.specification import Case, Property, Spec
+
+TIME_LIMIT = 10.0  # seconds of wall-clock for one request about one function
+MEMORY_LIMIT = 2 << 30  # bytes beyond what torch itself maps
+START_LIMIT = 120.0  # seconds for the warm process to import torch
+
+
+def launch(control: socket.socket) -> subprocess.Popen[bytes]:
+    """Start the warm process as a plain child, holding its end of ``control`` and nothing else of ours."""
+    environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ}
+    return subprocess.Popen(
+        [sys.executable, "-P", "-s", str(Path(runner.__file__)), str(control.fileno())],
+        pass_fds=[control.fileno()],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        env={**environment, "OMP_NUM_THREADS": "1"},
+        cwd="/",
+    )
+
+
+class WorkerLost(RuntimeError):
+    """The warm process could not be started, or has gone."""
+
+
+class Worker:
+    """One warm process, and the grading of submissions through it; a context manager.
+
+    Args:
+        time_limit: seconds that one function may take for all its cases.
+        memory_limit: bytes a submission may use beyond what torch itself maps.
+        launch: starts the warm process with its end of the control socket.
+    """
+
+    def __init__(
+        self,
+        time_limit: float = TIME_LIMIT,
+        memory_limit: int = MEMORY_LIMIT,
+        launch: Callable[[socket.socket], subprocess.Popen[bytes]] = launch,
+    ) -> None:
+        self.time_limit = time_limit
+        self.memory_limit = memory_limit
+        self._launch = launch
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+
+    def __enter__(self) -> "Worker":
+        if not hasattr(os, "fork"):
+            raise WorkerLost("grading submissions needs a system with fork: Linux, macOS or WSL")
+        self._start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stop()
+
+    def grade(self, files: Mapping[str, bytes], specs: Sequence[Spec], seed: int) -> list[Verdict]:
+        """Return one verdict per specification, in order.
+
+        Args:
+            files: the submission's topic files, topic name to source.
+            specs: the functions to grade.
+            seed: what the cases are drawn from; it stays in this process.
+        """
+        with Submission(self, files) as submission:
+            return [submission.verdict(spec, seed) for spec in specs]
+
+    # --- the warm process
+
+    def _start(self) -> None:
+        self._control, theirs = socket.socketpair()
+        with theirs:
+            self._process = self._launch(theirs)
+        self._command(b"", START_LIMIT)
+
+    def _stop(self) -> None:
+        if self._control is not None:
+            self._control.close()
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
+        self._process = self._control = None
+
+    def _command(self, message: bytes, limit: float, descriptor: int | None = None) -> tuple[bytes, int, int, int]:
+        """Send a command, unless it is empty, and wait for the warm process to answer it."""
+        assert self._control is not None
+        self._control.settimeout(limit)
+        try:
+            if message:
+                socket.send_fds(self._control, [message], [] if descriptor is None else [descriptor])
+            answer = runner.exactly(self._control, COMMAND.size)
+        except (EOFError, OSError) as error:
+            raise WorkerLost("the grading process has ended or does not answer") from error
+        return COMMAND.unpack(answer)
+
+    def fork(self) -> "Child":
+        """Fork a child for a submission; a warm process that has gone is started once more.
+
+        Raises:
+            WorkerLost: that failed too.
+        """
+        for attempt in (1, 2):
+            ours, theirs = socket.socketpair()
+            seconds = int(10 * self.time_limit) + 10
+            try:
+                with theirs:
+                    command = COMMAND.pack(b"f", 0, self.memory_limit, seconds)
+                    pid = self._command(command, START_LIMIT, theirs.fileno())[1]
+                return Child(self, pid, ours)
+            except WorkerLost:
+                ours.close()
+                if attempt == 2:
+                    raise
+                self._stop()
+                self._start()
+        raise AssertionError("unreachable")
+
+    def end(self, pid: int) -> int | None:
+        """Kill a child with its session; return its wait status, or ``None`` if the warm process has gone."""
+        try:
+            return self._command(COMMAND.pack(b"e", pid, 0, 0), START_LIMIT)[2]
+        except WorkerLost:
+            return None
+
+
+class Child:
+    """A forked child and the connection to it."""
+
+    def __init__(self, worker: Worker, pid: int, connection: socket.socket) -> None:
+        self._worker = worker
+        self._pid = pid
+        self._connection = connection
+        self.alive = True
+
+    def ask(self, message: dict[str, Any], tree: Any, limit: float) -> Any:
+        """Send one frame and return the tree that comes back, or ``Ended`` if none does, after which the child is gone."""
+        deadline = time.monotonic() + limit
+        try:
+            self._connection.settimeout(limit)
+            self._connection.sendall(runner.encode(message, tree))
+            return runner.receive(_Before(self._connection, deadline))[1]  # type: ignore[arg-type]
+        except TimeoutError:
+            self.end()
+            return Ended(f"It was stopped after {limit:g} seconds: is there an endless loop?", timed_out=True)
+        except Malformed as error:
+            self.end()
+            return Ended(f"Its process sent something that is no answer ({error}).")
+        except (EOFError, OSError):
+            return Ended(f"Its process ended before it answered ({_why(self.end())}).")
+
+    def end(self) -> int | None:
+        """End the child, if it is not already gone, and return its wait status."""
+        if not self.alive:
+            return None
+        self.alive = False
+        self._connection.close()
+        return self._worker.end(self._pid)
+
+
+class _Before:
+    """A connection whose every read ends at one deadline, so that bytes sent one by one win no time."""
+
+    def __init__(self, connection: socket.socket, deadline: float) -> None:
+        self._connection = connection
+        self._deadline = deadline
+
+    def recv(self, length: int) -> bytes:
+        left = self._deadline - time.monotonic()
+        if left <= 0 or not select.select([self._connection], [], [], left)[0]:
+            raise TimeoutError
+        return self._connection.recv(length)
+
+
+def _why(status: int | None) -> str:
+    if status is None:
+        return "no reason is known"
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        if number == signal.SIGKILL:
+            return "it closed its connection"
+        return f"signal {signal.Signals(number).name}"
+    return f"exit code {os.WEXITSTATUS(status)}"
+
+
+class Submission:
+    """One submission while it is graded: its child, and which topics that child has loaded. The judge's respondent."""
+
+    def __init__(self, worker: Worker, files: Mapping[str, bytes]) -> None:
+        self._worker = worker
+        self._files = files
+        self._child: Child | None = None
+        self._loaded: set[str] = set()
+        self._unloadable: dict[str, Raised | Ended] = {}
+
+    def __enter__(self) -> "Submission":
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._child is not None:
+            self._child.end()
+
+    def verdict(self, spec: Spec, seed: int) -> Verdict:
+        """Grade one function."""
+        if spec.topic not in self._files:
+            return _without_answer(spec, "not attempted", f"The submission has no {spec.topic}.py.")
+        failed = self._load(spec.topic)
+        if failed is not None:
+            status = "timed out" if isinstance(failed, Ended) and failed.timed_out else "raised"
+            return _without_answer(spec, status, f"{spec.topic}.py could not be imported: {_import_fault(failed)}")
+        return examine(spec, seed, self)
+
+    def outcomes(self, spec: Spec, cases: Sequence[Case]) -> tuple[Outcome, ...]:
+        """Have the child run the cases."""
+        reply = self._ask("run", spec, [case.call for case in cases])
+        if isinstance(reply, list) and len(reply) == len(cases) and all(isinstance(item, _OUTCOMES) for item in reply):
+            return tuple(reply)
+        return (_fault(reply),) * len(cases)
+
+    def measured(self, spec: Spec, properties: Sequence[Property], small: Case, large: Case) -> tuple[Measured, ...]:
+        """Have the child measure the properties; what it says can take points and never give them."""
+        wanted = [(wanted.kind, wanted.options) for wanted in properties]
+        tree = {"properties": wanted, "small": small.call, "large": large.call}
+        reply = self._ask("measure", spec, tree)
+        if isinstance(reply, list) and all(isinstance(item, Measured) for item in reply):
+            return tuple(reply)
+        return (Measured(properties[0].kind, _fault(reply).reason),)
+
+    def _ask(self, what: str, spec: Spec, tree: Any) -> Any:
+        failed = self._load(spec.topic)
+        if failed is not None:  # it was loaded once, and will not load again in the child that replaces the first
+            return failed if isinstance(failed, Ended) else Ended(_import_fault(failed))
+        assert self._child is not None
+        return self._child.ask({"do": what, "name": spec.name}, tree, self._worker.time_limit)
+
+    def _load(self, topic: str) -> Raised | Ended | None:
+        """See that a living child has loaded the topic; a file that fails costs its functions once, not once each."""
+        if topic in self._unloadable:
+            return self._unloadable[topic]
+        if self._child is None or not self._child.alive:
+            self._child = self._worker.fork()
+            self._loaded = set()
+        if topic not in self._loaded:
+            source = torch.frombuffer(bytearray(self._files[topic] or b"\n"), dtype=torch.uint8)
+            reply = self._child.ask({"do": "load", "name": topic}, {"source": source}, self._worker.time_limit)
+            if not isinstance(reply, Returned):
+                self._unloadable[topic] = reply if isinstance(reply, Raised | Ended) else _fault(reply)
+                return self._unloadable[topic]
+            self._loaded.add(topic)
+        return None
+
+
+_OUTCOMES = (Returned, Raised, runner.Unwritten)
+
+
+def _fault(reply: Any) -> Ended:
+    if isinstance(reply, Ended):
+        return reply
+    if isinstance(reply, Raised):
+        return Ended(f"{reply.types[0] if reply.types else 'An error'}: {reply.message}.")
+    return Ended("Its process sent something that is no answer.")
+
+
+def _import_fault(failed: Raised | Ended) -> str:
+    if isinstance(failed, Ended):
+        return failed.reason
+    where = f" in line {failed.line}" if failed.line else ""
+    return f"{failed.types[0] if failed.types else 'an error'}{where}: {failed.message}."
+
+
+def _without_answer(spec: Spec, status: Any, reason: str) -> Verdict:
+    return Verdict(spec.name, status, 0, spec.points, spec.practice, reason)

@@ -1,0 +1,79 @@
+"""The one way numbers are printed in the notebooks: short, the same on every device, comparable from run to run."""
+
+from fractions import Fraction
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_VULGAR = {
+    Fraction(1, 2): "½", Fraction(1, 3): "⅓", Fraction(2, 3): "⅔", Fraction(1, 4): "¼", Fraction(3, 4): "¾",
+    Fraction(1, 5): "⅕", Fraction(2, 5): "⅖", Fraction(3, 5): "⅗", Fraction(4, 5): "⅘", Fraction(1, 6): "⅙",
+    Fraction(5, 6): "⅚", Fraction(1, 8): "⅛", Fraction(3, 8): "⅜", Fraction(5, 8): "⅝", Fraction(7, 8): "⅞",
+}  # fmt: skip
+
+
+def show(label: str, *values: Any, fractions: bool = False) -> None:
+    """Print a label and values: tensors without device or dtype, at most three decimals, masks as ■ (True) and ⬚ (False).
+
+    Args:
+        label: what the values are.
+        values: tensors of up to two axes (more are flattened to rows), numbers, texts.
+        fractions: write numbers as fractions, as in ¼ ½ ¼ 0, where they are ones with a denominator of at most 64.
+    """
+    blocks = [_lines(value, fractions) for value in values]
+    if all(len(block) == 1 for block in blocks):
+        print(f"{label}: " + "   ".join(block[0] for block in blocks))
+        return
+    print(f"{label}:")
+    for block in blocks:
+        print("\n".join("    " + line for line in block))
+
+
+def number(value: float | int | bool, fractions: bool = False) -> str:
+    """Write one number: three decimals at most, no ``-0``, very large and very small ones with an exponent."""
+    if isinstance(value, bool):
+        return "■" if value else "⬚"
+    if isinstance(value, int):
+        return str(value)
+    if value != value:
+        return "NaN"
+    if value in (float("inf"), float("-inf")):
+        return "∞" if value > 0 else "-∞"
+    if fractions:
+        near = Fraction(value).limit_denominator(64)
+        if abs(float(near) - value) < 1e-5:
+            return _VULGAR.get(near, str(near))
+    if value != 0 and (abs(value) >= 1e5 or abs(value) < 5e-4):
+        return f"{value:.3e}"
+    text = f"{value:.3f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def largest_difference(one: Tensor, other: Tensor) -> str:
+    """Say how far two tensors of one shape are apart: ``0`` if equal, ``< 1e-5`` if equal to rounding, else the number.
+
+    Raises:
+        ValueError: the shapes differ, so that broadcasting would hide a mistake.
+    """
+    if one.shape != other.shape:
+        raise ValueError(f"the shapes are {tuple(one.shape)} and {tuple(other.shape)}; they have to be the same")
+    if torch.equal(one, other):
+        return "0"
+    difference = float((one.double() - other.double()).abs().max())
+    return "< 1e-5" if difference < 1e-5 else number(difference)
+
+
+def _lines(value: Any, fractions: bool) -> list[str]:
+    if not isinstance(value, Tensor):
+        return [number(value, fractions) if isinstance(value, int | float) else str(value)]
+    value = value.detach().cpu()
+    if value.dim() == 0:
+        return [number(value.item(), fractions)]
+    if value.numel() == 0:
+        return [f"(nothing, shape {tuple(value.shape)})"]
+    rows = [[number(cell, fractions) for cell in row] for row in value.reshape(-1, value.shape[-1]).tolist()]
+    width = max(len(cell) for row in rows for cell in row)
+    if len(rows) == 1:
+        return [" ".join(rows[0])]
+    return [" ".join(cell.rjust(width) for cell in row).rstrip() for row in rows]

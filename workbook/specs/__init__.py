@@ -1,0 +1,70 @@
+"""What right means, topic by topic, and the known ways to be wrong."""
+
+import difflib
+from collections.abc import Iterable
+from functools import cache
+from importlib import import_module
+
+from workbook.course import TOPICS
+from workbook.specs.specification import Spec
+
+__all__ = ["Spec", "UnknownExercise", "select", "spec", "specs"]
+
+
+class UnknownExercise(ValueError):
+    """No exercise or topic has this name."""
+
+
+@cache
+def _topic(topic: str) -> tuple[Spec, ...]:
+    specifications: tuple[Spec, ...] = import_module(f"workbook.specs.{topic}").SPECS
+    return specifications
+
+
+def specs(topics: Iterable[str] | None = None) -> tuple[Spec, ...]:
+    """Return the specifications of ``topics``, or all of them, in teaching order.
+
+    Raises:
+        UnknownExercise: a topic is not one of the course's.
+    """
+    chosen = TOPICS if topics is None else tuple(topics)
+    for topic in chosen:
+        if topic not in TOPICS:
+            raise UnknownExercise(f"there is no topic {topic!r}; {_suggest(topic, TOPICS)}")
+    return tuple(spec for topic in TOPICS if topic in chosen for spec in _topic(topic))
+
+
+def spec(name: str) -> Spec:
+    """Return the specification of ``"topic.function"``, or of ``"function"`` where only one topic has it.
+
+    Raises:
+        UnknownExercise: there is none; the sentence suggests the nearest names.
+    """
+    if not isinstance(name, str):
+        raise UnknownExercise(f"an exercise is named by a text such as 'padding.padding_mask', not by {name!r}")
+    matches = [spec for spec in specs() if name in (spec.name, spec.function)]
+    if len(matches) == 1:
+        return matches[0]
+    names = [spec.name for spec in specs()]
+    raise UnknownExercise(f"there is no exercise {name!r}; {_suggest(name, names)}")
+
+
+def select(names: Iterable[str]) -> tuple[Spec, ...]:
+    """Return the specifications that ``names`` name, topics or functions, each once, in teaching order; all for none.
+
+    Raises:
+        UnknownExercise: a name is neither.
+    """
+    chosen: set[str] = set()
+    for name in names:
+        chosen |= {found.name for found in (specs([name]) if name in TOPICS else (spec(name),))}
+    return tuple(found for found in specs() if not chosen or found.name in chosen)
+
+
+def _suggest(name: str, names: Iterable[str]) -> str:
+    names = list(names)
+    short = {known.rpartition(".")[2]: known for known in names}
+    near = difflib.get_close_matches(name.rpartition(".")[2], short, n=2, cutoff=0.5)
+    if near:
+        return "did you mean " + " or ".join(short[match] for match in near) + "?"
+    return "there are " + ", ".join(names)

@@ -1,0 +1,154 @@
+"""What a specification is: an oracle, cases, properties and the known ways to be wrong. Nothing here shows or grades anything."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+#: How a result hides and shows cells, so that a verdict can count leaking and missing ones; see workbook/conventions.py.
+#: "weights" are attention weights: above 0 is seen.
+Reading = Literal["allowed", "ignore", "attention_mask", "additive", "weights"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call: its arguments in order, its keywords, and in a few words what it is there for."""
+
+    about: str
+    arguments: tuple[Any, ...]
+    keywords: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def call(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return self.arguments, self.keywords
+
+
+@dataclass(frozen=True)
+class Property:
+    """Something that must hold beyond equal values; ``kind`` and ``options`` are what ``grading.runner.measure`` takes."""
+
+    kind: Literal["inputs unchanged", "device", "no loop", "view", "gradients"]
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+INPUTS_UNCHANGED = Property("inputs unchanged")
+DEVICE = Property("device")
+NO_LOOP = Property("no loop")
+#: What every function owes; the order is the order of measuring, and the first broken one is reported.
+ALWAYS = (INPUTS_UNCHANGED, DEVICE, NO_LOOP)
+
+
+def view(*axes: int) -> Property:
+    """The result repeats its values along ``axes`` without copying them: their stride is 0."""
+    return Property("view", {"axes": list(axes)})
+
+
+def gradients(*arguments: int) -> Property:
+    """Gradients reach the inputs number ``arguments``, are finite and equal the oracle's."""
+    return Property("gradients", {"arguments": list(arguments)})
+
+
+@dataclass(frozen=True)
+class Misconception:
+    """A known way to be wrong: wrong implementations that learners write, and one sentence of advice.
+
+    An implementation that raises on a case says nothing about that case, so that an answer may do there what it likes;
+    one that raises on all of them is recognised by type and message of what it raises.
+    """
+
+    name: str
+    advice: str
+    implementations: tuple[Callable[..., Any], ...]
+
+
+def misconception(name: str, advice: str, *implementations: Callable[..., Any]) -> Misconception:
+    """Write a misconception down in one line."""
+    return Misconception(name, advice, implementations)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """All that grading needs to know of one function.
+
+    ``oracle`` is the obviously right, slow answer; its signature and docstring are what the learner's stub shows.
+    ``cases(rng)`` draws the calls to compare on; ``sizes(rng)`` two calls of different size for the properties, the first
+    of which serves those that need only one. ``observe(case, value)``, where several answers are right, turns a returned
+    value into what is compared. ``reading`` tells how the result number ``reading_leaf`` is read as a mask. ``given`` is
+    code that a learner's file starts with in place of a bare stub.
+    """
+
+    topic: str
+    oracle: Callable[..., Any]
+    points: int
+    cases: Callable[[torch.Generator], Iterable[Case]]
+    sizes: Callable[[torch.Generator], tuple[Case, Case]]
+    misconceptions: tuple[Misconception, ...]
+    practice: bool = False
+    reading: Reading | None = None
+    reading_leaf: int = 0
+    properties: tuple[Property, ...] = ALWAYS
+    observe: Callable[[Case, Any], Any] | None = None
+    given: Callable[..., Any] | None = None
+
+    @property
+    def function(self) -> str:
+        return self.oracle.__name__
+
+    @property
+    def name(self) -> str:
+        return f"{self.topic}.{self.function}"
+
+
+# --- drawing inputs --------------------------------------------------------------------------------------------------
+
+
+def integer(rng: torch.Generator, low: int, high: int) -> int:
+    """Draw a whole number from ``low`` to ``high``, both included."""
+    return int(torch.randint(low, high + 1, (), generator=rng))
+
+
+def normal(rng: torch.Generator, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Draw normal numbers in float32 and round them to ``dtype``, so that every dtype sees the same ones."""
+    return torch.randn(shape, generator=rng).to(dtype)
+
+
+def coin(rng: torch.Generator, *shape: int, heads: float = 0.5) -> Tensor:
+    """Draw bools, ``True`` with probability ``heads``."""
+    return torch.rand(shape, generator=rng) < heads
+
+
+def attention_mask(lengths: Sequence[int], sequence_length: int, padding_side: str = "right") -> Tensor:
+    """Return ``long [len(lengths), sequence_length]``, 1 = real token, filled in row by row."""
+    rows = []
+    for length in lengths:
+        real, padding = [1] * length, [0] * (sequence_length - length)
+        rows.append(real + padding if padding_side == "right" else padding + real)
+    return torch.tensor(rows, dtype=torch.long).reshape(len(lengths), sequence_length)
+
+
+def lengths(rng: torch.Generator, batch: int, sequence_length: int, shortest: int = 1) -> list[int]:
+    """Draw a length per row; the first row is never full, so that some padding is always there (if there is room)."""
+    drawn = [integer(rng, shortest, sequence_length) for _ in range(batch)]
+    if drawn and sequence_length > shortest:
+        drawn[0] = integer(rng, shortest, sequence_length - 1)
+    return drawn
+
+
+def fill(
+    shape: Sequence[int], cell: Callable[..., Any], dtype: torch.dtype, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Return a tensor whose every cell is ``cell(*index)``, asked one by one: the way an oracle writes a mask."""
+    flat = [cell(*index) for index in every_index(shape)]
+    return torch.tensor(flat, dtype=dtype, device=device).reshape(tuple(shape))
+
+
+def every_index(shape: Sequence[int]) -> Iterable[tuple[int, ...]]:
+    """Count through all indices of ``shape``, the last axis fastest."""
+    if not shape:
+        yield ()
+        return
+    for first in range(shape[0]):
+        for rest in every_index(shape[1:]):
+            yield (first, *rest)

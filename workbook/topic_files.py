@@ -1,0 +1,44 @@
+"""Loads topic files, the learner's and the solutions', straight from disk."""
+
+import functools
+from pathlib import Path
+from types import ModuleType
+
+from workbook import course
+from workbook.graded import implementation
+
+
+def topic_file(topic: str) -> Path:
+    """Return the file that is graded now: the learner's, or the solution under ``WORKBOOK_IMPLEMENTATION=solutions``."""
+    folder = course.SOLUTIONS if implementation() == "solutions" else course.EXERCISES
+    return folder / f"{topic}.py"
+
+
+def load_topic(path: Path) -> ModuleType:
+    """Execute a topic file afresh, so that what is checked is what is saved, whatever a notebook has imported.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        Exception: whatever the file raises while it is imported.
+    """
+    module = ModuleType(f"workbook.exercises.{path.stem}")
+    module.__file__ = str(path)
+    exec(compile(path.read_bytes(), str(path), "exec", dont_inherit=True), module.__dict__)
+    return module
+
+
+def load_solution(topic: str) -> ModuleType:
+    """Return ``solutions/<topic>.py``, executed again only when it has changed.
+
+    Raises:
+        FileNotFoundError: this edition of the course has no solutions.
+    """
+    path = course.SOLUTIONS / f"{topic}.py"
+    if not path.exists():
+        raise FileNotFoundError(f"WORKBOOK_IMPLEMENTATION is 'solutions', but solutions/{topic}.py is not there")
+    return _loaded(path, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=64)
+def _loaded(path: Path, modified: int) -> ModuleType:
+    return load_topic(path)
