@@ -5,6 +5,7 @@ cell that runs the experiment hands it to ``reveal``.
 """
 
 import html
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,8 +53,8 @@ class Prediction:
 
     question: str
 
-    def reveal(self, truth: Any) -> "Revealed":
-        """Score the prediction against what the run showed."""
+    def reveal(self, truth: Any, *, nearest: bool = False) -> "Revealed":
+        """Score the prediction against what the run showed; ``nearest`` takes the choice that comes closest to a number."""
         raise NotImplementedError
 
     def _body(self) -> list[str]:
@@ -81,9 +82,14 @@ class Choice(Prediction):
             return [listed, 'Commit yourself: write guess="a" (or b, …) into this cell and run it before you go on.']
         return [listed, f"Your prediction: {self._named(self.guess)}"]
 
-    def reveal(self, truth: Any) -> "Revealed":
-        """Score the prediction; ``truth`` is what the run gave, a number, a text or a tensor of one number."""
+    def reveal(self, truth: Any, *, nearest: bool = False) -> "Revealed":
+        """Score the prediction; ``truth`` is what the run gave: a number, a text or a tensor of one number.
+
+        ``nearest`` is for measured numbers: the choice that comes closest counts, in proportion.
+        """
         truth = truth.item() if isinstance(truth, Tensor) else truth
+        if nearest:
+            truth = min(self.choices, key=lambda choice: abs(math.log(choice / truth)))
         found = next((place for place, choice in enumerate(self.choices) if _same(choice, truth)), None)
         if found is None:
             lines = [
@@ -117,7 +123,7 @@ class Cells(Prediction):
         how = f'["{example}", …]' if len(self.rows) > 1 else f'["{example}"]'
         return [down, f"Commit yourself: write guess={how} into this cell, ■ for yes and ⬚ for no, one text a row."]
 
-    def reveal(self, truth: Any) -> "Revealed":
+    def reveal(self, truth: Any, *, nearest: bool = False) -> "Revealed":
         """Score the prediction cell by cell; ``truth`` is a bool tensor or nested list of the grid's shape."""
         from workbook.figures import difference_text, mask_grid
 

@@ -1,5 +1,6 @@
 """The one way numbers are printed in the notebooks: short, the same on every device, comparable from run to run."""
 
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -13,21 +14,28 @@ _VULGAR = {
 }  # fmt: skip
 
 
-def show(label: str, *values: Any, fractions: bool = False) -> None:
-    """Print a label and values: tensors without device or dtype, at most three decimals, masks as ■ (True) and ⬚ (False).
+def show(label: str | Mapping[str, Any], *values: Any, fractions: bool = False) -> None:
+    """Print values short: tensors without device or dtype, at most three decimals, masks as ■ (True) and ⬚ (False).
 
     Args:
-        label: what the values are.
+        label: what the values are; or a dict from label to value (or a tuple of values), printed as one aligned table.
         values: tensors of up to two axes (more are flattened to rows), numbers, texts.
         fractions: write numbers as fractions, as in ¼ ½ ¼ 0, where they are ones with a denominator of at most 64.
     """
-    blocks = [_lines(value, fractions) for value in values]
-    if all(len(block) == 1 for block in blocks):
-        print(f"{label}: " + "   ".join(block[0] for block in blocks))
-        return
-    print(f"{label}:")
-    for block in blocks:
-        print("\n".join("    " + line for line in block))
+    table = label if isinstance(label, Mapping) else {label: values}
+    rows = [
+        (name if first else "", cells)
+        for name, value in table.items()
+        for first, cells in _rows(value if isinstance(value, tuple) else (value,), fractions)
+    ]
+    margin = max(len(name) for name, _ in rows)
+    columns = max(len(cells) for _, cells in rows)
+    widths = [
+        max((len(cells[place]) for _, cells in rows if place < len(cells)), default=0) for place in range(columns)
+    ]
+    for name, cells in rows:
+        numbers = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=False))
+        print(f"{name:{margin}}   {numbers}".rstrip())
 
 
 def number(value: float | int | bool, fractions: bool = False) -> str:
@@ -64,16 +72,20 @@ def largest_difference(one: Tensor, other: Tensor) -> str:
     return "< 1e-5" if difference < 1e-5 else number(difference)
 
 
-def _lines(value: Any, fractions: bool) -> list[str]:
+def _rows(values: tuple[Any, ...], fractions: bool) -> list[tuple[bool, list[str]]]:
+    """Return the cells of each row that the values of one label take, and whether it is the first of them."""
+    if any(isinstance(value, Tensor) and value.dim() > 1 for value in values):
+        rows = [cells for value in values for cells in _cells(value, fractions)]
+    else:
+        rows = [[cell for value in values for cells in _cells(value, fractions) for cell in cells]]
+    return [(place == 0, cells) for place, cells in enumerate(rows)]
+
+
+def _cells(value: Any, fractions: bool) -> list[list[str]]:
     if not isinstance(value, Tensor):
-        return [number(value, fractions) if isinstance(value, int | float) else str(value)]
+        return [[number(value, fractions) if isinstance(value, int | float) else str(value)]]
     value = value.detach().cpu()
-    if value.dim() == 0:
-        return [number(value.item(), fractions)]
     if value.numel() == 0:
-        return [f"(nothing, shape {tuple(value.shape)})"]
-    rows = [[number(cell, fractions) for cell in row] for row in value.reshape(-1, value.shape[-1]).tolist()]
-    width = max(len(cell) for row in rows for cell in row)
-    if len(rows) == 1:
-        return [" ".join(rows[0])]
-    return [" ".join(cell.rjust(width) for cell in row).rstrip() for row in rows]
+        return [[f"(nothing, shape {tuple(value.shape)})"]]
+    rows = value.reshape(-1, value.shape[-1] if value.dim() else 1).tolist()
+    return [[number(cell, fractions) for cell in row] for row in rows]

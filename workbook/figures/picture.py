@@ -1,0 +1,73 @@
+"""A picture: a drawing, its text twin, and a sentence that says what is to be seen."""
+
+import base64
+import io
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PIXELS_PER_INCH = 100  # a unit of the page
+SHARPNESS = 2  # pixels of the file per pixel of the page, so that it is crisp on a dense screen
+
+
+class Picture:
+    """What every function of `workbook.figures` returns.
+
+    Attributes:
+        text: the text twin: the same facts, the same on every machine. `str(picture)` and a terminal show it.
+        alt: one or two sentences for those who hear the page.
+        figure: the `matplotlib.figure.Figure`, drawn when first asked for.
+    """
+
+    def __init__(self, draw: Callable[[], "Figure"], text: str, alt: str) -> None:
+        self._draw = draw
+        self.text = text
+        self.alt = alt
+
+    @cached_property
+    def figure(self) -> "Figure":
+        from .canvas import house_style
+
+        with house_style():
+            return self._draw()
+
+    @cached_property
+    def png(self) -> bytes:
+        """The picture as PNG bytes; the same bytes each time, without date or version."""
+        from .canvas import house_style
+
+        file = io.BytesIO()
+        with house_style():
+            self.figure.savefig(
+                file,
+                format="png",
+                dpi=PIXELS_PER_INCH * SHARPNESS,
+                facecolor=self.figure.get_facecolor(),
+                metadata={"Software": None},
+            )
+        return file.getvalue()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height on the page, in pixels."""
+        width, height = self.figure.get_size_inches()
+        return round(width * PIXELS_PER_INCH), round(height * PIXELS_PER_INCH)
+
+    def save(self, path: str | Path) -> None:
+        """Write the picture as a PNG file."""
+        Path(path).write_bytes(self.png)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
+        width, height = self.size
+        data = {"image/png": base64.b64encode(self.png).decode("ascii"), "text/plain": self.text}
+        return data, {"image/png": {"alt": self.alt, "width": width, "height": height}}
