@@ -24,6 +24,7 @@ def predict(
     choices: Sequence[Any] | None = None,
     *,
     cells: tuple[Sequence[str], Sequence[str]] | None = None,
+    means: tuple[str, str] = ("yes", "no"),
     guess: Any = None,
 ) -> "Prediction":
     """Ask for a prediction; display what is returned, and call its ``reveal`` in the cell that runs the experiment.
@@ -33,6 +34,7 @@ def predict(
         choices: the answers to pick from; ``guess`` is then the letter of one (or the answer itself).
         cells: instead of ``choices``, the words down the side and across the top of a grid; ``guess`` is then one text of
             ■ (or 1) and ⬚ (or 0) a row, blanks ignored.
+        means: what ■ and ⬚ say in the grid.
         guess: the learner's answer; ``None`` means that none was made.
 
     Raises:
@@ -44,7 +46,7 @@ def predict(
         return Choice(question, tuple(choices), None if guess is None else _picked(tuple(choices), guess))
     assert cells is not None
     rows, columns = tuple(cells[0]), tuple(cells[1])
-    return Cells(question, rows, columns, None if guess is None else _grid(guess, rows, columns))
+    return Cells(question, rows, columns, means, None if guess is None else _grid(guess, rows, columns))
 
 
 @dataclass(frozen=True)
@@ -113,15 +115,17 @@ class Cells(Prediction):
 
     rows: tuple[str, ...]
     columns: tuple[str, ...]
+    means: tuple[str, str]
     guess: tuple[tuple[bool, ...], ...] | None
 
     def _body(self) -> list[str]:
-        down = f"rows: {', '.join(self.rows)}; columns: {', '.join(self.columns)}"
+        down = f"rows: {' | '.join(self.rows)}   columns: {' | '.join(self.columns)}"
         if self.guess is not None:
             return [down, *("".join("■" if cell else "⬚" for cell in row) for row in self.guess)]
         example = "■" + "⬚" * (len(self.columns) - 1)
         how = f'["{example}", …]' if len(self.rows) > 1 else f'["{example}"]'
-        return [down, f"Commit yourself: write guess={how} into this cell, ■ for yes and ⬚ for no, one text a row."]
+        marks = f"■ for {self.means[0]} and ⬚ for {self.means[1]}"
+        return [down, f"Commit yourself: write guess={how} into this cell, {marks}, one text a row."]
 
     def reveal(self, truth: Any, *, nearest: bool = False) -> "Revealed":
         """Score the prediction cell by cell; ``truth`` is a bool tensor or nested list of the grid's shape."""
@@ -137,14 +141,15 @@ class Cells(Prediction):
             ]
             return Revealed(self.question, tuple(lines), None)
         if self.guess is None:
-            picture = mask_grid(cells, queries=self.rows, keys=self.columns)
+            picture = mask_grid(cells, queries=self.rows, keys=self.columns, means=self.means, axes=("", ""))
             return Revealed(self.question, ("The run says:", *str(picture).splitlines()), None)
         guess = torch.tensor(self.guess)
         right = int((guess == cells).sum())
         made[self.question] = (right, cells.numel())
         lines = [f"{right} of {cells.numel()} cells as you said."]
         if right < cells.numel():
-            lines += difference_text(cells, guess, queries=self.rows, keys=self.columns).splitlines()
+            lines += difference_text(cells, guess, queries=self.rows, keys=self.columns).splitlines()[1:-1]
+            lines.append(f"! you said {self.means[0]}, the run says {self.means[1]}   ? the other way round   · right")
         return Revealed(self.question, tuple(lines), right == cells.numel())
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 LARGEST_DRAWN = 96  # rows and columns; more is cropped, and says so
 AXIS_QUERY = "query (who asks)"
 AXIS_KEY = "key (who is asked)"
+MEANS = ("may attend", "may not attend")
+AXES = (AXIS_QUERY, AXIS_KEY)
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ def mask_grid(
     title: str | None = None,
     highlight_row: int | None = None,
     cells: Any = None,
+    means: tuple[str, str] = MEANS,
+    axes: tuple[str, str] = AXES,
 ) -> Picture:
     """Draw who may look at whom. True = may attend; queries run down, keys across.
 
@@ -85,6 +89,8 @@ def mask_grid(
         keys: tokens of the columns; the same as `queries` when left out and the mask is square.
         highlight_row: the index of a query row to outline.
         cells: numbers or strings [query, key], written into the cells in place of the glyphs; a dict for panels.
+        means: what True and False say, for a grid of bools that is no attention mask.
+        axes: what runs down and what runs across.
 
     Raises:
         TypeError: when the mask is not bool.
@@ -116,12 +122,26 @@ def mask_grid(
     row = None
     if highlight_row is not None:
         row = row_index(highlight_row, min(panel.shape[0] for panel in panels), "highlight_row")
-    text = "\n".join(([title] if title else []) + _text_of(panels, row) + [LEGEND])
-    alt = ". ".join((f"{panel.name}: " if panel.name else "") + _alt_of(panel) for panel in panels) + "."
-    return Picture(lambda: draw_panels(panels, title, row), text, style.lead(title) + alt)
+    text = "\n".join(([title] if title else []) + _text_of(panels, row) + [legend(means, axes)])
+    alt = ". ".join((f"{panel.name}: " if panel.name else "") + _alt_of(panel, means) for panel in panels) + "."
+    return Picture(lambda: draw_panels(panels, title, row, means, axes), text, style.lead(title) + alt)
 
 
-def _alt_of(panel: Panel) -> str:
+def legend(means: tuple[str, str], axes: tuple[str, str]) -> str:
+    """The line under a text twin that says what its glyphs and axes are."""
+    if (means, axes) == (MEANS, AXES):
+        return LEGEND
+    glyphs = f"{style.MAY_ATTEND} {means[0]}   {style.MAY_NOT_ATTEND} {means[1]}"
+    return f"{glyphs}   (rows: {axes[0]}; columns: {axes[1]})" if any(axes) else glyphs
+
+
+def _alt_of(panel: Panel, means: tuple[str, str]) -> str:
+    if means != MEANS and len(panel.allowed) <= style.LARGEST_LETTERED and len(panel.keys) <= style.LARGEST_LETTERED:
+        rows = []
+        for name, cells in zip(panel.queries, panel.allowed, strict=True):
+            true = [key for key, cell in zip(panel.keys, cells, strict=True) if cell]
+            rows.append(f"{name}: {means[0]} {style.listing(true)}" if true else f"{name}: all {means[1]}")
+        return "; ".join(rows)
     if len(panel.allowed) > style.LARGEST_LETTERED or len(panel.keys) > style.LARGEST_LETTERED:
         cells = panel.shape[0] * panel.shape[1]
         seen = sum(sum(row) for row in panel.allowed)
@@ -330,13 +350,21 @@ def outline_row(canvas: "Canvas", layout: Layout, x: float, y: float, row: int, 
     )
 
 
-def draw_axis_titles(canvas: "Canvas", layout: Layout, x: float, y: float, rows: int, columns: int) -> None:
+def draw_axis_titles(
+    canvas: "Canvas",
+    layout: Layout,
+    x: float,
+    y: float,
+    rows: int,
+    columns: int,
+    axes: tuple[str, str] = AXES,
+) -> None:
     """Words for both axes around the cells whose upper left corner is (x, y)."""
-    canvas.text(x + columns * layout.cell / 2, y - layout.top - 10, f"{AXIS_KEY} →", size=11.5, colour=style.GREY)
+    canvas.text(x + columns * layout.cell / 2, y - layout.top - 10, f"{axes[1]} →", size=11.5, colour=style.GREY)
     canvas.text(
         x - layout.left - 10,
         y + rows * layout.height / 2,
-        f"← {AXIS_QUERY}",
+        f"← {axes[0]}",
         size=11.5,
         colour=style.GREY,
         turned=90,
@@ -344,9 +372,16 @@ def draw_axis_titles(canvas: "Canvas", layout: Layout, x: float, y: float, rows:
     )
 
 
-def draw_mask_legend(canvas: "Canvas", x: float, y: float) -> None:
+def legend_start(means: tuple[str, str]) -> float:
+    """How far to the right of the legend's first entry its second one begins."""
+    from .canvas import text_width
+
+    return max(112.0, 25 + text_width(means[0], 12) + 18)
+
+
+def draw_mask_legend(canvas: "Canvas", x: float, y: float, means: tuple[str, str] = MEANS) -> None:
     """The two colours in words."""
-    for may, words, start in ((True, "may attend", x), (False, "may not attend", x + 112)):
+    for may, words, start in ((True, means[0], x), (False, means[1], x + legend_start(means))):
         canvas.cells([(start, y - 9)], 18, 18, style.ALLOWED if may else style.FORBIDDEN)
         if not may:
             canvas.hatch([(start, y - 9)], 18, 18)
@@ -354,12 +389,17 @@ def draw_mask_legend(canvas: "Canvas", x: float, y: float) -> None:
         canvas.text(start + 25, y, words, size=12, across="left")
 
 
-LEGEND_WIDTH = 245
-
-
-def draw_panels(panels: Sequence[Panel], title: str | None, row: int | None) -> "Figure":
+def draw_panels(
+    panels: Sequence[Panel],
+    title: str | None,
+    row: int | None,
+    means: tuple[str, str] = MEANS,
+    axes: tuple[str, str] = AXES,
+) -> "Figure":
     """Masks side by side, with one legend."""
     from .canvas import Canvas, text_width
+
+    legend_width = legend_start(means) + 25 + text_width(means[1], 12) + 8
 
     many = len(panels) > 1
     layouts = [
@@ -372,13 +412,13 @@ def draw_panels(panels: Sequence[Panel], title: str | None, row: int | None) -> 
         for panel in panels
     ]
     axis_room = 24
-    needed = text_width("query (who asks) →", 11.5) + 6
+    needed = text_width(axes[0] + " →", 11.5) + 6
     widths = [
         max(
             axis_room + layout.width_of(len(panel.keys)),
-            axis_room + layout.left + text_width(AXIS_KEY, 11.5) + 20 if not panel.keys else 0,
+            axis_room + layout.left + text_width(axes[1], 11.5) + 20 if not panel.keys else 0,
             text_width(panel.name, 14, bold=True) + axis_room + layout.left,
-            axis_room + layout.left + layout.cell * len(panel.keys) / 2 + text_width(AXIS_KEY + " →", 11.5) / 2,
+            axis_room + layout.left + layout.cell * len(panel.keys) / 2 + text_width(axes[1] + " →", 11.5) / 2,
         )
         for panel, layout in zip(panels, layouts, strict=True)
     ]
@@ -406,7 +446,7 @@ def draw_panels(panels: Sequence[Panel], title: str | None, row: int | None) -> 
     margin, head = 20, 36 if title else 8
     inner = max(
         [sum(widths[index] for index in shelf) + 36 * (len(shelf) - 1) for shelf in shelves]
-        + [LEGEND_WIDTH, text_width(title or "", 16, bold=True)]
+        + [legend_width, text_width(title or "", 16, bold=True)]
     )
     canvas = Canvas(inner + 2 * margin, head + sum(heights) + 44)
     if title:
@@ -421,7 +461,7 @@ def draw_panels(panels: Sequence[Panel], title: str | None, row: int | None) -> 
             if panel.name:
                 canvas.text(x, shelf_y + 16, panel.name, size=14, bold=True, across="left")
             columns = max(len(panel.keys), 1)
-            draw_axis_titles(canvas, layout, x, y, max(len(panel.queries), 1), columns)
+            draw_axis_titles(canvas, layout, x, y, max(len(panel.queries), 1), columns, axes)
             draw_names(canvas, layout, x, y, panel.keys, "key")
             draw_names(canvas, layout, x, y, panel.queries, "query", strong=row)
             words = None
@@ -441,7 +481,7 @@ def draw_panels(panels: Sequence[Panel], title: str | None, row: int | None) -> 
                 )
             left += widths[index] + 36
         shelf_y += height
-    draw_mask_legend(canvas, margin + max((inner - LEGEND_WIDTH) / 2, 0), canvas.height - 26)
+    draw_mask_legend(canvas, margin + max((inner - legend_width) / 2, 0), canvas.height - 26, means)
     return canvas.figure
 
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from PIL import Image
 
 PIXELS_PER_INCH = 100  # a unit of the page
+COLOURS = 200  # of the file's palette
 SHARPNESS = 2  # pixels of the file per pixel of the page, so that it is crisp on a dense screen
 
 
@@ -40,15 +42,11 @@ class Picture:
         """The picture as PNG bytes; the same bytes each time, without date or version."""
         from .canvas import house_style
 
-        file = io.BytesIO()
+        drawn, file = io.BytesIO(), io.BytesIO()
+        dots = PIXELS_PER_INCH * SHARPNESS
         with house_style():
-            self.figure.savefig(
-                file,
-                format="png",
-                dpi=PIXELS_PER_INCH * SHARPNESS,
-                facecolor=self.figure.get_facecolor(),
-                metadata={"Software": None},
-            )
+            self.figure.savefig(drawn, format="png", dpi=dots, facecolor=self.figure.get_facecolor())
+        _with_palette(drawn).save(file, format="png", optimize=True)
         return file.getvalue()
 
     @property
@@ -71,3 +69,22 @@ class Picture:
         width, height = self.size
         data = {"image/png": base64.b64encode(self.png).decode("ascii"), "text/plain": self.text}
         return data, {"image/png": {"alt": self.alt, "width": width, "height": height}}
+
+
+def _with_palette(drawn: io.BytesIO) -> "Image.Image":
+    """The drawing with its commonest colours as they are and the soft edges between them at the nearest of those.
+
+    A figure is a handful of flat colours, so this makes the file, and with it the notebook, a third of the size.
+    """
+    import numpy
+    from PIL import Image
+
+    pixels = numpy.asarray(Image.open(drawn).convert("RGB")).astype(numpy.int64)
+    packed = (pixels[..., 0] << 16) + (pixels[..., 1] << 8) + pixels[..., 2]
+    colours, place, count = numpy.unique(packed, return_inverse=True, return_counts=True)
+    channels = numpy.stack([colours >> 16, (colours >> 8) & 255, colours & 255], axis=1)
+    palette = channels[numpy.argsort(-count, kind="stable")[:COLOURS]]
+    nearest = ((channels[:, None] - palette[None]) ** 2).sum(axis=2).argmin(axis=1).astype(numpy.uint8)
+    picture = Image.fromarray(nearest[place].reshape(packed.shape))
+    picture.putpalette(palette.astype(numpy.uint8).tobytes())
+    return picture

@@ -1,6 +1,6 @@
 """Checks the learner's own functions in this process: for the notebook and for ``workbook check``."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -16,17 +16,21 @@ from workbook.topic_files import load_topic, topic_file
 CHECK_SEED = 0
 
 
-def check(name: str, seed: int = CHECK_SEED) -> Verdict:
+def check(name: str, function: Callable[..., Any] | None = None, *, seed: int = CHECK_SEED) -> Verdict:
     """Judge the learner's function ``name`` as it is saved now; the verdict displays itself in a notebook.
 
     Args:
         name: as in ``"padding.padding_mask"``.
+        function: judge this one instead, to try an idea without editing a file.
         seed: what the cases are drawn from.
 
     Raises:
         UnknownExercise: there is no such exercise.
     """
-    return check_all([spec(name)], seed)[0]
+    found = spec(name)
+    if function is not None:
+        return examine(found, seed, Here(getattr(function, "__wrapped__", function)))
+    return check_all([found], seed)[0]
 
 
 def check_all(chosen: Iterable[Spec] | None = None, seed: int = CHECK_SEED) -> list[Verdict]:

@@ -37,7 +37,7 @@ def as_text(verdict: Verdict) -> RenderableType:
         lines.append(Text.assemble((f"  {label:7}", "dim"), told))
     if verdict.grids is not None:
         text = difference_text(verdict.grids.wanted, verdict.grids.came)
-        lines += [Text("    " + line) for line in text.splitlines()]
+        lines += [Text("    " + line) for line in text.splitlines()[1:]]  # the reason has the counts already
     if verdict.misconception is not None:
         lines.append(Text.assemble(("  Known as ", ""), (f"“{verdict.misconception}”", "bold"), f". {verdict.advice}"))
     lines.append(Text(f"  A hint: workbook hint {verdict.exercise}", style="dim"))

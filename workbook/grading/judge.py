@@ -427,7 +427,7 @@ def value_text(value: Any, cells: int = SHOWN_CELLS) -> str:
     if isinstance(value, Returned):
         return value_text(value.value)
     if isinstance(value, Raised):
-        return f"a {value.types[0]}" + (f" ({value.message})" if value.message else "")
+        return f"a {value.types[0]}"
     if isinstance(value, Unfit):
         return f"{value.type}{list(value.shape) if value.shape is not None else ''}"
     if isinstance(value, Unwritten):

@@ -1,6 +1,7 @@
 """Padding masks: what the filler of a batch may do, which is nothing."""
 
 import math
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
@@ -109,7 +110,7 @@ PADDING_MASK = Spec(
             "Right cells, wrong kind: a comparison is bool already, and 0 and 1 would be added where True is ignored.",
             *(
                 lambda input_ids, pad_token_id, dtype=dtype: (input_ids == pad_token_id).to(dtype)
-                for dtype in (torch.long, torch.int, torch.uint8, torch.float)
+                for dtype in (torch.long, torch.int, torch.uint8, torch.int8, torch.float, torch.double)
             ),
         ),
         misconception(
@@ -117,7 +118,7 @@ PADDING_MASK = Spec(
             "1 for real and 0 for padding is the tokenizer's `attention_mask`; here True has to mean padding.",
             *(
                 lambda input_ids, pad_token_id, dtype=dtype: (input_ids != pad_token_id).to(dtype)
-                for dtype in (torch.long, torch.int, torch.float)
+                for dtype in (torch.long, torch.int, torch.uint8, torch.int8, torch.float, torch.double)
             ),
         ),
     ),
@@ -179,6 +180,7 @@ def _from_lengths_cases(rng: torch.Generator) -> list[Case]:
         Case("nothing but empty sentences", (torch.zeros(batch, dtype=torch.long),)),
         Case("max_length 0", (torch.zeros(batch, dtype=torch.long), 0)),
         Case("a length over max_length", (torch.tensor([2, longest + 1]), longest)),
+        Case("a length over a max_length of 0", (torch.tensor([0, 1]), 0)),  # 0 is a length: `or` would pass it over
         Case("a negative length", (torch.tensor([2, -1]), longest)),
         Case("a padding side that is none", (drawn, room), {"padding_side": "both"}),
     ]
@@ -210,7 +212,7 @@ def _off_by_one(right: int, left: int) -> Any:
 
 def _one_sided(side: str) -> Any:
     def answer(lengths: Tensor, max_length: int | None = None, padding_side: str = "right") -> Tensor:
-        position, size = _positions(lengths, max_length, "right")
+        position, size = _positions(lengths, max_length, padding_side)
         return (position < size if side == "right" else position >= position.shape[1] - size).long()
 
     return answer
@@ -455,7 +457,10 @@ def _additive_sizes(rng: torch.Generator) -> tuple[Case, Case]:
 
 
 def _additive_forms(value: Any) -> tuple[Any, ...]:
-    """Return the spellings of an additive mask whose fill is ``value(dtype)``; they differ where the fill overflows."""
+    """Return the spellings of an additive mask whose fill is ``value(dtype)``.
+
+    The first two differ where the fill overflows (−∞, or an error), the third also where it is infinite (0 × −∞ is NaN).
+    """
 
     def cast_at_the_end(allowed: Tensor, dtype: torch.dtype) -> Tensor:
         zero, fill = (torch.tensor(number, device=allowed.device) for number in (0.0, value(dtype)))
@@ -467,10 +472,15 @@ def _additive_forms(value: Any) -> tuple[Any, ...]:
     def multiplied(allowed: Tensor, dtype: torch.dtype) -> Tensor:
         return (1 - allowed.to(dtype)) * value(dtype)
 
-    def multiplied_then_cast(allowed: Tensor, dtype: torch.dtype) -> Tensor:
-        return ((1 - allowed.float()) * value(dtype)).to(dtype)
+    return cast_at_the_end, filled, multiplied
 
-    return cast_at_the_end, filled, multiplied, multiplied_then_cast
+
+def _fixed_fills() -> Iterator[Any]:
+    """The additive masks of a fill that does not ask for the dtype; one spelling will do where every dtype holds it."""
+    for number in (-1e2, -1e3, -1e4, -65504.0):
+        yield _additive_forms(lambda dtype, number=number: number)[0]
+    for number in (-1e5, -1e6, -1e8, -1e9, -1e10, -1e12, -9e15, -1e20, -1e30):
+        yield from _additive_forms(lambda dtype, number=number: number)[:2]
 
 
 def _lowest(dtype: torch.dtype) -> float:
@@ -488,7 +498,7 @@ ADDITIVE_MASK = Spec(
         misconception(
             "0 times -inf",
             "0 × −∞ is NaN, and it lands on the cells you wanted to keep: choose with `torch.where` or `masked_fill`.",
-            *_additive_forms(lambda dtype: -math.inf)[2:3],
+            *_additive_forms(lambda dtype: -math.inf)[2:],
         ),
         misconception(
             "-inf",
@@ -498,16 +508,12 @@ ADDITIVE_MASK = Spec(
         misconception(
             "a fixed number",
             "−1e9 does not exist in float16 (it overflows) and smaller ones are too weak: ask `torch.finfo(dtype).min`.",
-            *(
-                form
-                for number in (-1e9, -1e4, -1e5, -1e10, -1e30, -100.0, -9e15)
-                for form in _additive_forms(lambda dtype, number=number: number)
-            ),
+            *_fixed_fills(),
         ),
         misconception(
             "float32's minimum in every dtype",
             "Each dtype has its own most negative number: float32's becomes −∞ in float16. Ask `torch.finfo(dtype).min`.",
-            *_additive_forms(lambda dtype: torch.finfo(torch.float32).min),
+            *_additive_forms(lambda dtype: torch.finfo(torch.float32).min)[:2],
         ),
         misconception(
             "inverted",
@@ -517,10 +523,8 @@ ADDITIVE_MASK = Spec(
         misconception(
             "the smallest positive number",
             "`torch.finfo(dtype).tiny` and `eps` are next to 0 and hide nothing; `min` is the most negative number.",
-            *_additive_forms(lambda dtype: torch.finfo(dtype).tiny),
-            *_additive_forms(lambda dtype: torch.finfo(dtype).eps),
-            *_additive_forms(lambda dtype: -torch.finfo(dtype).tiny),
-            *_additive_forms(lambda dtype: 1e-9),
+            *_additive_forms(lambda dtype: torch.finfo(dtype).tiny)[:1],
+            *_additive_forms(lambda dtype: torch.finfo(dtype).eps)[:1],
         ),
         misconception(
             "dtype ignored",
@@ -624,10 +628,11 @@ def _softmax_sizes(rng: torch.Generator) -> tuple[Case, Case]:
 
 
 def _filled_softmax(number: float, axis: int = -1) -> tuple[Any, ...]:
-    """Return the two ways to put ``number`` on forbidden scores: in their place, or added to them."""
+    """Return the ways to put ``number`` on forbidden scores: in their place, or added to them, with or without a cast."""
     return (
         lambda scores, allowed: scores.masked_fill(~allowed, number).softmax(axis),
         lambda scores, allowed: (scores + (~allowed).to(scores.dtype) * number).softmax(axis),
+        lambda scores, allowed: (scores + ~allowed * number).softmax(axis),
     )
 
 
@@ -997,13 +1002,17 @@ MASKED_MEAN = Spec(
             "padding included",
             "This is the mean over all positions: the padding's vectors are in it.",
             lambda hidden, mask: hidden.mean(1),
+            lambda hidden, mask: hidden.sum(1) / max(hidden.shape[1], 1),
             lambda hidden, mask: torch.where(mask.sum(1, keepdim=True) > 0, hidden.mean(1), 0.0),
             lambda hidden, mask: hidden.sum(1) / mask.sum(1, keepdim=True).clamp(min=1),
         ),
         misconception(
             "NaN on an empty sentence",
-            "A sentence without a real token divides 0 by 0: `clamp(min=1)` the count, and it gives zeros.",
+            "A sentence without a real token divides 0 by 0 (1e-9 is 0 in float16): `clamp(min=1)` the count.",
             lambda hidden, mask: _real(hidden, mask).sum(1) / mask.sum(1, keepdim=True).to(hidden.dtype),
+            lambda hidden, mask: (
+                _real(hidden, mask).sum(1) / mask.sum(1, keepdim=True).to(hidden.dtype).clamp(min=1e-9)
+            ),
         ),
         misconception(
             "sum instead of mean",
@@ -1089,6 +1098,7 @@ LAST_TOKEN_POOL = Spec(
             "`hidden[:, -1]` is the last position, which is padding when the padding stands on the right.",
             lambda hidden, mask: hidden[:, -1],
             lambda hidden, mask: torch.where(mask.any(1)[:, None], hidden[:, -1], 0.0),
+            lambda hidden, mask: _real(hidden, mask)[:, -1],
         ),
         misconception(
             "the number of tokens as index",
@@ -1100,6 +1110,8 @@ LAST_TOKEN_POOL = Spec(
                 for zeroed in (False, True)
                 for lowest in (-1, 0)
             ),
+            lambda hidden, mask: _one_side_for_all(hidden, mask, zeroed=False),
+            lambda hidden, mask: _one_side_for_all(hidden, mask, zeroed=True),
         ),
         misconception(
             "an empty sentence gives a vector",
@@ -1113,8 +1125,21 @@ LAST_TOKEN_POOL = Spec(
             lambda hidden, mask: _take(hidden, mask.argmax(1), mask, zeroed=True),
             lambda hidden, mask: _take(hidden, mask.argmax(1), mask, zeroed=False),
         ),
+        misconception(
+            "the first column",
+            "`hidden[:, 0]` suits a BERT, whose first token sums up the sentence; here the last real token is asked for.",
+            lambda hidden, mask: hidden[:, 0],
+            lambda hidden, mask: torch.where(mask.any(1)[:, None], hidden[:, 0], 0.0),
+        ),
     ),
 )
+
+
+def _one_side_for_all(hidden: Tensor, mask: Tensor, zeroed: bool) -> Tensor:
+    """The way of E5's model card: left padding if the last column is all real, else right padding, for every sentence."""
+    if bool(mask[:, -1].all()):
+        return hidden[:, -1]
+    return _take(hidden, mask.sum(1) - 1, mask, zeroed)
 
 
 def _last_index(mask: Tensor) -> Tensor:
@@ -1204,17 +1229,13 @@ EXTENDED_ATTENTION_MASK = Spec(
             "−∞ gives NaN in an empty row, and 0 × −∞ is NaN at once: use the most negative finite number.",
             *(
                 lambda mask, dtype, form=form: form(mask.bool(), dtype)[:, None, None, :]
-                for form in _additive_forms(lambda dtype: -math.inf)[:3]
+                for form in _additive_forms(lambda dtype: -math.inf)
             ),
         ),
         misconception(
             "a fixed number",
             "−1e9 does not exist in float16 (it overflows), and smaller ones are too weak: ask `torch.finfo(dtype).min`.",
-            *(
-                lambda mask, dtype, form=form: form(mask.bool(), dtype)[:, None, None, :]
-                for number in (-1e9, -1e4)
-                for form in _additive_forms(lambda dtype, number=number: number)
-            ),
+            *(lambda mask, dtype, form=form: form(mask.bool(), dtype)[:, None, None, :] for form in _fixed_fills()),
         ),
         misconception(
             "0 and 1 in the new shape",

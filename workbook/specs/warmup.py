@@ -80,6 +80,7 @@ SPECS = (
                 lambda mask: 1 - mask.long(),
                 lambda mask: 1 - mask.int(),
                 lambda mask: 1 - mask.float(),
+                lambda mask: 1 - mask.to(torch.uint8),
                 lambda mask: (~mask).long(),
                 lambda mask: (~mask).int(),
                 lambda mask: (~mask).float(),
