@@ -304,6 +304,19 @@ def test_difference_svg_counts_cells_and_carries_no_id():
     assert drawing == figures.difference_svg(PADDING_A, leaking_and_missing(), TOKENS_A)
 
 
+def test_difference_image_is_the_drawing_on_a_card_of_its_own():
+    tag = figures.difference_image(PADDING_A, leaking_and_missing(), TOKENS_A)
+    element = ElementTree.fromstring(tag.replace('">', '"/>'))
+    drawing = base64.b64decode(element.get("src", "").partition("base64,")[2]).decode()
+    root = ElementTree.fromstring(drawing)
+    boxes = [box for box in root.iter() if box.tag.endswith("rect")]
+    assert len(boxes) == 3 * 16 + 1
+    assert boxes[0].get("fill") == style.CARD
+    assert boxes[0].get("width") == root.get("width")
+    assert "var(" not in drawing
+    assert element.get("alt") == root.get("aria-label")
+
+
 # ---- batch, pipeline, lens --------------------------------------------------------------------------------------
 
 

@@ -114,6 +114,7 @@ def check(
     Name topics and functions to check only these. Exits with 1 unless all of them pass.
     """
     specs = _select(names or [])
+    _require_implementation()
     from workbook.grading.checking import check_all
     from workbook.grading.feedback import as_text
 
@@ -134,6 +135,7 @@ def status() -> int:
 
     from workbook.grading.checking import check_all
 
+    _require_implementation()
     console = _console()
     specs = _select([])
     with console.status("checking what you have written …"):
@@ -242,11 +244,12 @@ def grade(
     seed = secrets.randbits(63) if seed is None else seed  # one for all: everyone is asked the same
     names = [submission_name(path) for path in paths]
     graded: list[GradedSubmission] = []
-    with _writing(out):
-        for each, json_name in zip(_graded(paths, specs, seed), json_names(names), strict=True):
-            graded.append(each)
+    for each, json_name in zip(_graded(paths, specs, seed), json_names(names), strict=True):
+        graded.append(each)
+        with _writing(out):
             write_verdicts(out, json_name, each)
-            _say(_summary(each))
+        _say(_summary(each))
+    with _writing(out):
         gradebook = write_gradebook(out, graded, specs)
     unreadable = sum(not each.readable for each in graded)
     _say(f"{_count(len(graded) - unreadable, 'submission')} graded, {unreadable} unreadable (seed {seed}): {gradebook}")
@@ -302,6 +305,15 @@ def _say(sentence: str, error: bool = False) -> None:
 def _require(module: str, name: str) -> None:
     if importlib.util.find_spec(module) is None:
         raise Refusal(f"{name} is not installed here; `make setup`, or pip install -e '.[dev]' in the course's folder")
+
+
+def _require_implementation() -> None:
+    from workbook.graded import implementation
+
+    try:
+        implementation()
+    except ValueError as error:
+        raise Refusal(str(error)) from None
 
 
 def _require_device(device: Device) -> None:

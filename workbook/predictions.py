@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from workbook.printing import code_spans
+
 #: What was predicted in this session, for the summary at the end of a notebook: question -> (right, of).
 made: dict[str, tuple[int, int]] = {}
 
@@ -66,9 +68,13 @@ class Prediction:
     def __str__(self) -> str:
         return "\n".join([f"Predict: {self.question}", *self._body()])
 
+    def _html(self) -> str:
+        """The same lines as HTML."""
+        return _lines(self._body()[:-1])
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        head = f"<b>Predict.</b> {html.escape(self.question)}"
-        return {"text/plain": str(self), "text/html": _card(head, self._body(), "#0a6ebd")}
+        tail = f'<div style="font-style:italic">{code_spans(self._body()[-1])}</div>'
+        return {"text/plain": str(self), "text/html": _card("Predict.", self.question, self._html() + tail, "#0a6ebd")}
 
 
 @dataclass(frozen=True)
@@ -79,9 +85,9 @@ class Choice(Prediction):
     guess: int | None
 
     def _body(self) -> list[str]:
-        listed = "    ".join(f"{_LETTERS[place]}) {choice}" for place, choice in enumerate(self.choices))
+        listed = "    ".join(self._named(place) for place in range(len(self.choices)))
         if self.guess is None:
-            return [listed, 'Commit yourself: write guess="a" (or b, …) into this cell and run it before you go on.']
+            return [listed, 'Commit yourself: write `guess="a"` (or b, …) into this cell and run it before you go on.']
         return [listed, f"Your prediction: {self._named(self.guess)}"]
 
     def reveal(self, truth: Any, *, nearest: bool = False) -> "Revealed":
@@ -105,6 +111,13 @@ class Choice(Prediction):
             lines.append("You had it." if self.guess == found else f"You had said {self._named(self.guess)}.")
         return Revealed(self.question, tuple(lines), None if self.guess is None else self.guess == found)
 
+    def _html(self) -> str:
+        spans = (
+            f'<span style="margin-right:28px"><b>{_LETTERS[place]})</b>&nbsp;{html.escape(str(choice))}</span> '
+            for place, choice in enumerate(self.choices)
+        )
+        return f'<div style="margin:4px 0">{"".join(spans)}</div>'
+
     def _named(self, place: int) -> str:
         return f"{_LETTERS[place]}) {self.choices[place]}"
 
@@ -119,13 +132,14 @@ class Cells(Prediction):
     guess: tuple[tuple[bool, ...], ...] | None
 
     def _body(self) -> list[str]:
-        down = f"rows: {' | '.join(self.rows)}   columns: {' | '.join(self.columns)}"
+        axes = [f"rows:    {' | '.join(self.rows)}", f"columns: {' | '.join(self.columns)}"]
         if self.guess is not None:
-            return [down, *("".join("■" if cell else "⬚" for cell in row) for row in self.guess)]
+            drawn = ["".join("■" if cell else "⬚" for cell in row) for row in self.guess]
+            return [*axes, *drawn, "That is your prediction. Run on."]
         example = "■" + "⬚" * (len(self.columns) - 1)
         how = f'["{example}", …]' if len(self.rows) > 1 else f'["{example}"]'
         marks = f"■ for {self.means[0]} and ⬚ for {self.means[1]}"
-        return [down, f"Commit yourself: write guess={how} into this cell, {marks}, one text a row."]
+        return [*axes, f"Commit yourself: write `guess={how}` into this cell, {marks}, one text a row."]
 
     def reveal(self, truth: Any, *, nearest: bool = False) -> "Revealed":
         """Score the prediction cell by cell; ``truth`` is a bool tensor or nested list of the grid's shape."""
@@ -167,16 +181,19 @@ class Revealed:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         mark = {True: "✓", False: "✗", None: "→"}[self.right]
         colour = {True: "#1a7f37", False: "#b35900", None: "#0a6ebd"}[self.right]
-        head = f"<b>{mark}</b> {html.escape(self.question)}"
-        return {"text/plain": str(self), "text/html": _card(head, list(self.lines), colour)}
+        return {"text/plain": str(self), "text/html": _card(mark, self.question, _lines(self.lines), colour)}
 
 
-def _card(head: str, lines: list[str], colour: str) -> str:
-    body = html.escape("\n".join(lines))
-    return (
-        f'<div style="border-left:4px solid {colour};padding:4px 12px;margin:4px 0">{head}'
-        f'<pre style="margin:4px 0 0;white-space:pre-wrap;background:none;color:inherit">{body}</pre></div>'
-    )
+def _card(mark: str, question: str, body: str, colour: str) -> str:
+    """HTML with inline styles only: scripts and style sheets are stripped where a notebook is only read."""
+    head = f"<b>{mark}</b> {code_spans(question)}"
+    return f'<div style="border-left:4px solid {colour};padding:4px 12px;margin:4px 0">{head}{body}</div>'
+
+
+def _lines(lines: Sequence[str]) -> str:
+    """Lines as they are: where there is more than one they are a grid, whose columns stay under each other."""
+    look = "margin:4px 0;" + ("font-family:monospace;white-space:pre" if len(lines) > 1 else "")
+    return f'<div style="{look}">{html.escape(chr(10).join(lines))}</div>'
 
 
 def _picked(choices: tuple[Any, ...], guess: Any) -> int:

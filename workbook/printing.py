@@ -1,5 +1,7 @@
 """The one way numbers are printed in the notebooks: short, the same on every device, comparable from run to run."""
 
+import html
+import re
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
@@ -70,6 +72,11 @@ def largest_difference(one: Tensor, other: Tensor) -> str:
         return "0"
     difference = float((one.double() - other.double()).abs().max())
     return "< 1e-5" if difference < 1e-5 else number(difference)
+
+
+def code_spans(text: str) -> str:
+    """Return a sentence as HTML: escaped, and what stands between back-ticks set as code."""
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", html.escape(text, quote=False))
 
 
 def _rows(values: tuple[Any, ...], fractions: bool) -> list[tuple[bool, list[str]]]:

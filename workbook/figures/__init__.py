@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .charts import bars, histogram, lines, tokens_moved
-    from .differences import difference, difference_svg, difference_text
+    from .differences import difference, difference_image, difference_svg, difference_text
     from .flow import pipeline
     from .grids import batch_grid, mask_grid
     from .lens import mask_lens
@@ -21,6 +21,7 @@ _HOMES = {
     "mask_grid": "grids",
     "batch_grid": "grids",
     "difference": "differences",
+    "difference_image": "differences",
     "difference_svg": "differences",
     "difference_text": "differences",
     "pipeline": "flow",
@@ -36,6 +37,7 @@ __all__ = [
     "bars",
     "batch_grid",
     "difference",
+    "difference_image",
     "difference_svg",
     "difference_text",
     "histogram",

@@ -1,5 +1,6 @@
 """Expected, yours, and the difference: cells that leak and cells that are missing, told apart and counted."""
 
+import base64
 from dataclasses import dataclass
 from html import escape
 from itertools import product
@@ -312,6 +313,25 @@ def difference_svg(expected: Any, received: Any, queries: Any = None, keys: Any 
         f'<tspan style="fill:{_SVG_MISSING};font-weight:bold">?</tspan> missing: allowed but not seen</text>'
     )
     return "".join([*parts, "</svg>"])
+
+
+def difference_image(expected: Any, received: Any, queries: Any = None, keys: Any = None) -> str:
+    """The same drawing as an `<img>` with its own background.
+
+    JupyterLab strips inline SVG from the stored outputs of a notebook it does not trust yet; a picture it leaves alone.
+    """
+    drawing = difference_svg(expected, received, queries, keys)
+    width, height = (int(drawing.partition(f'{name}="')[2].partition('"')[0]) for name in ("width", "height"))
+    card = f'<rect x="-10" y="-8" width="{width + 20}" height="{height + 12}" fill="{style.CARD}"/>'
+    start = drawing.index(">") + 1
+    root = drawing[:start].replace(f'viewBox="0 0 {width} {height}"', f'viewBox="-10 -8 {width + 20} {height + 12}"')
+    root = root.replace(f'width="{width}" height="{height}"', f'width="{width + 20}" height="{height + 12}"', 1)
+    themed = root + card + drawing[start:]
+    fixed = themed.replace(_SVG_INK, style.INK).replace(_SVG_GREY, style.GREY)
+    fixed = fixed.replace("var(--jp-ui-font-family, sans-serif)", "sans-serif")
+    alt = compare(expected, received, queries, keys).alt
+    data = base64.b64encode(fixed.encode()).decode("ascii")
+    return f'<img alt="{escape(alt, quote=True)}" src="data:image/svg+xml;base64,{data}">'
 
 
 def _at(value: float) -> str:

@@ -1,25 +1,25 @@
 """Shows verdicts: as text for a terminal, as HTML for a notebook. It reads a verdict and judges nothing."""
 
 import html
-import re
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from workbook.figures import difference_svg, difference_text
+from workbook.figures import difference_image, difference_text
 from workbook.grading.verdict import Verdict
+from workbook.printing import code_spans
 
 if TYPE_CHECKING:
     from workbook.grading.checking import Progress
 
 MARKS = {
-    "passed": ("✓", "green", "#1a7f37"),
-    "wrong": ("✗", "red", "#c62828"),
-    "property broken": ("✗", "red", "#c62828"),
-    "raised": ("✗", "red", "#c62828"),
-    "timed out": ("✗", "red", "#c62828"),
-    "not attempted": ("○", "yellow", "#946200"),
+    "passed": ("✓", "green", "#2e9e4f"),
+    "wrong": ("✗", "red", "#d64545"),
+    "property broken": ("✗", "red", "#d64545"),
+    "raised": ("✗", "red", "#d64545"),
+    "timed out": ("✗", "red", "#d64545"),
+    "not attempted": ("○", "yellow", "#b58900"),
 }
 
 
@@ -52,9 +52,11 @@ def as_plain_text(verdict: Verdict) -> str:
 def as_html(verdict: Verdict) -> str:
     """Return the verdict for a notebook, readable in a light and a dark theme; without scripts, ids or outside files."""
     mark, _, colour = MARKS[verdict.status]
-    parts = [f'<b style="color:{colour}">{mark} {html.escape(verdict.exercise)}</b> &nbsp; {_points(verdict)}']
+    # Words keep the page's own ink, which is readable in every theme; colour is for the mark and the edge.
+    name = f'<b><span style="color:{colour}">{mark}</span> {html.escape(verdict.exercise)}</b>'
+    parts = [f"{name} &nbsp; {_points(verdict)}"]
     if not verdict.passed:
-        parts.append(f"<div>{html.escape(verdict.reason)}</div>")
+        parts.append(f"<div>{code_spans(verdict.reason)}</div>")
     if verdict.status == "not attempted":
         topic = html.escape(verdict.exercise.split(".")[0])
         parts.append(
@@ -69,9 +71,9 @@ def as_html(verdict: Verdict) -> str:
         if rows:
             parts.append(f'<table style="margin:6px 0;border:none">{rows}</table>')
         if verdict.grids is not None:
-            parts.append(difference_svg(verdict.grids.wanted, verdict.grids.came))
+            parts.append(difference_image(verdict.grids.wanted, verdict.grids.came))
         if verdict.misconception is not None:
-            name, advice = html.escape(verdict.misconception), _code(verdict.advice or "")
+            name, advice = html.escape(verdict.misconception), code_spans(verdict.advice or "")
             parts.append(f'<div style="margin-top:6px">Known as <b>“{name}”</b>. {advice}</div>')
         parts.append(f'<div style="margin-top:6px">A hint: <code>hint("{html.escape(verdict.exercise)}")</code></div>')
     return f'<div style="border-left:4px solid {colour};padding:4px 12px;margin:4px 0">{"".join(parts)}</div>'
@@ -138,13 +140,8 @@ def _by_topic(verdicts: list[Verdict]) -> dict[str, list[Verdict]]:
     return topics
 
 
-def _code(text: str) -> str:
-    """Escape a sentence, and set what stands between back-ticks as code."""
-    return re.sub(r"`([^`]*)`", r"<code>\1</code>", html.escape(text, quote=False))
-
-
 def _plain(shown: RenderableType) -> str:
-    console = Console(width=120, color_system=None, force_terminal=False)
+    console = Console(width=120, color_system=None, force_terminal=False, force_jupyter=False)
     with console.capture() as capture:
         console.print(shown)
     return capture.get().rstrip()

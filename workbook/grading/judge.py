@@ -5,7 +5,7 @@ and what the oracle and the misconceptions make of them, is an ``Examination``, 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, Protocol
@@ -124,7 +124,7 @@ def answer(exam: Examination, respondent: Respondent) -> Answer:
     """Collect an answer: the cases, and the properties once the values are right."""
     spec = exam.spec
     given = Answer(spec.name, exam.seed, respondent.outcomes(spec, exam.cases))
-    if _wrong(exam, given):
+    if next(_wrong(exam, given), None) is not None:
         return given
     return replace(given, measured=respondent.measured(spec, spec.properties, exam.small, exam.large))
 
@@ -137,7 +137,7 @@ def judge(spec: Spec, answer: Answer) -> Verdict:
         answer: its outcomes on the cases of ``answer.seed``, and what was measured.
     """
     exam = examination(spec.name, answer.seed)
-    wrong = _wrong(exam, answer)
+    wrong = list(_wrong(exam, answer))
     base = Verdict(
         spec.name,
         "passed",
@@ -174,14 +174,12 @@ def judge(spec: Spec, answer: Answer) -> Verdict:
 # --- comparing -------------------------------------------------------------------------------------------------------
 
 
-def _wrong(exam: Examination, answer: Answer) -> list[tuple[int, Difference]]:
-    """Return the failing cases, in order, each with what differs there."""
-    found = []
+def _wrong(exam: Examination, answer: Answer) -> Iterator[tuple[int, Difference]]:
+    """Yield the failing cases, in order, each with what differs there."""
     for place, (case, expected, outcome) in enumerate(zip(exam.cases, exam.expected, answer.outcomes, strict=True)):
         difference = outcome_difference(expected, observed(exam.spec, case, outcome), exam.spec.reading_leaf)
         if difference is not None:
-            found.append((place, difference))
-    return found
+            yield place, difference
 
 
 def observed(spec: Spec, case: Case, outcome: Outcome) -> Outcome:

@@ -33,6 +33,11 @@ MAX_DEPTH = 8
 MAX_TEXT = 500
 MAX_JSON_BYTES = 8 << 20
 MAX_TENSOR_BYTES = 64 << 20
+#: The kinds of numbers that travel; the judge can compare and print each of them.
+DTYPES = frozenset(
+    (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+    + (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+)
 
 Tree = Any  # None, bool, int, float, str, torch.dtype, Tensor, Unfit, or a tuple, list, dict or NamedTuple of trees
 
@@ -131,7 +136,7 @@ def raised(error: BaseException, file: str | None) -> Raised:
         message = error.msg if isinstance(error, SyntaxError) else str(error)
     except Exception:  # an exception class of the learner's own, whose __str__ fails too
         message = "(its message cannot be read)"
-    return Raised(tuple(kind.__name__ for kind in type(error).__mro__[:-2]), str(message)[:MAX_TEXT], line)
+    return Raised(tuple(kind.__name__ for kind in type(error).__mro__[:-1]), str(message)[:MAX_TEXT], line)
 
 
 def file_of(function: Callable[..., Any]) -> str | None:
@@ -183,6 +188,8 @@ def _plain_tensor(tensor: Tensor) -> Tree:
         return unfit("it is not a dense tensor")
     if tensor.device.type == "meta":
         return unfit("it is on the meta device, so it has no values")
+    if tensor.dtype not in DTYPES:  # complex, eight-bit floats, fractions of a byte
+        return unfit("its numbers are of a kind that this course does not use")
     if tensor.numel() > MAX_ELEMENTS:
         return unfit(f"it has {tensor.numel():,} elements")
     # A clone: an honest answer may be expanded, transposed, or hold one tensor twice.
@@ -483,7 +490,10 @@ def _untag(item: Any, tensors: dict[str, Tensor], classes: dict[str, type], dept
                 raise Malformed("no dtype")
             return dtype
         case "tensor":
-            return tensors[str(int(value))]
+            tensor = tensors[str(int(value))]
+            if tensor.dtype not in DTYPES:
+                raise Malformed(f"a tensor of {tensor.dtype}")
+            return tensor
         case "unfit":
             why, name, shape, kind_of_number, device = value
             shape = None if shape is None else tuple(int(size) for size in shape[:64])
@@ -492,6 +502,8 @@ def _untag(item: Any, tensors: dict[str, Tensor], classes: dict[str, type], dept
         case "raised":
             kinds, message, line = value
             kinds = tuple(str(name)[:60] for name in kinds[:20])
+            if not kinds:
+                raise Malformed("an error without a type")
             return Raised(kinds, str(message)[:MAX_TEXT], None if line is None else int(line))
         case "unwritten":
             return Unwritten()

@@ -1,11 +1,13 @@
 """Three hints for each function, from a question to pseudocode; never the code."""
 
+import textwrap
 import tomllib
 from functools import cache
 
 from workbook import course
 from workbook.specs import spec
 
+WIDTH = 88  # a notebook's output breaks longer lines in the middle of a word
 LEVELS = ("a question", "a pointer", "pseudocode")
 
 
@@ -29,7 +31,9 @@ def hint(name: str, level: int = 1) -> None:
     texts = hints(name)
     if level not in range(1, len(texts) + 1):
         raise ValueError(f"level is {level!r}; there are hints of level 1 to {len(texts)}")
-    print(f"Hint {level} of {len(texts)} for {spec(name).name}, {LEVELS[level - 1]}:\n{texts[level - 1].strip()}")
+    lines = texts[level - 1].strip().splitlines()
+    wrapped = "\n".join(line if len(line) <= WIDTH else textwrap.fill(line, WIDTH) for line in lines)
+    print(f"Hint {level} of {len(texts)} for {spec(name).name}, {LEVELS[level - 1]}:\n{wrapped}")
     if level < len(texts):
         print(f'Still stuck? hint("{spec(name).name}", level={level + 1})')
 

@@ -1,0 +1,62 @@
+# Everything needs `setup`, which makes .venv once; it starts at once until pyproject.toml or constraints.txt changes.
+PYTHON ?= python3
+DEVICE ?= auto
+ARGS ?=
+
+VENV := .venv
+READY := $(VENV)/.ready
+# No notebook and no test may fetch a model; a missing one fails at once instead of after half a minute.
+export HF_HUB_OFFLINE := 1
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(VENV)/bin/python -m pip install -qq -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lab test nbval notebooks lint benchmark
+
+help:  ## List the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r target text; do \
+		printf '  make %-10s %s\n' "$$target" "$$text"; done
+
+setup: $(READY)  ## Make .venv with everything installed (done once; PYTHON=python3.12 chooses another Python)
+
+$(READY): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON) here; install Python 3.11 or newer." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or newer is needed, and $(PYTHON) is $$($(PYTHON) --version 2>&1); try: make setup PYTHON=python3.12" >&2; \
+		exit 1; }
+	@if ! $(VENV)/bin/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+		echo "Making $(VENV) with $$($(PYTHON) --version) ..."; \
+		$(PYTHON) -m venv --clear $(VENV) || { \
+			echo "Making $(VENV) failed; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }; fi
+	@echo "Installing $$(grep '^torch==' constraints.txt) (the large one: minutes) ..."
+	@$(PIP) --upgrade pip  # the one that comes with an older Python searches for hours among the parts of CUDA
+	@$(PIP) "$$(grep '^torch==' constraints.txt)"
+	@echo "Installing the course, JupyterLab and the rest ..."
+	@$(PIP) -e '.[dev]'
+	@touch $(READY)
+	@echo "Ready: $(VENV)/bin/workbook"
+
+lab: $(READY)  ## Open the course in JupyterLab (ARGS=--no-browser on a remote machine)
+	@$(VENV)/bin/workbook lab $(ARGS)
+
+test: $(READY)  ## Run every test, then every notebook, untouched and solved
+	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/workbook notebooks
+	$(VENV)/bin/workbook notebooks --solved
+
+nbval: $(READY)  ## Run every notebook, untouched and solved, and compare outputs (DEVICE=cpu, cuda, mps or auto)
+	$(VENV)/bin/workbook notebooks --device $(DEVICE)
+	$(VENV)/bin/workbook notebooks --device $(DEVICE) --solved
+
+# Kept as they read best: solved, on the CPU, without times or the state of widgets, which change at every run.
+notebooks: $(READY)  ## Execute every notebook anew and store its outputs
+	WORKBOOK_IMPLEMENTATION=solutions WORKBOOK_DEVICE=cpu WORKBOOK_FALLBACK=silent \
+		$(VENV)/bin/python -m nbconvert --to notebook --execute --inplace \
+		--ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
+
+lint: $(READY)  ## Check code and notebooks with ruff and mypy
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+
+benchmark: $(READY)  ## Measure speed and write the table kept in tests/benchmarks
+	$(VENV)/bin/python -m pytest tests/benchmarks
