@@ -8,7 +8,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable
-from importlib import import_module
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -17,9 +17,12 @@ R = TypeVar("R")
 #: Where graded functions lead: the learner's files, or their namesakes in ``solutions/``.
 IMPLEMENTATIONS = ("exercises", "solutions")
 
-# The latest undecorated function under each "topic.function". A wrapper looks itself up here at every call: under
-# %autoreload a notebook keeps the wrapper it imported, and a plain closure in it would go on calling the old function.
+# The latest undecorated function under each "topic.function". A wrapper looks itself up here at every call: a notebook
+# keeps the wrapper it imported, under %autoreload too, and a plain closure in it would go on calling the old function.
 _WRITTEN: dict[str, Callable[..., Any]] = {}
+# When each topic file was last changed as far as has been read, so that a saved file counts at the next call, without
+# %autoreload, whose answer to a missing bracket is two tracebacks.
+_read: dict[str, int] = {}
 _announced: set[tuple[int, str]] = set()
 
 
@@ -30,11 +33,13 @@ def exercise(function: Callable[P, R]) -> Callable[P, R]:
     """
     name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
     _WRITTEN[name] = function
+    _read[function.__code__.co_filename] = _changed(function.__code__.co_filename)
 
     @functools.wraps(function)
     def call(*arguments: P.args, **keywords: P.kwargs) -> R:
         if implementation() == "solutions":
             return _solution(name)(*arguments, **keywords)
+        _read_again_if_saved(_WRITTEN[name].__code__.co_filename)
         try:
             return _WRITTEN[name](*arguments, **keywords)
         except NotImplementedError as error:
@@ -44,6 +49,28 @@ def exercise(function: Callable[P, R]) -> Callable[P, R]:
         return _reference(name)(*arguments, **keywords)
 
     return call
+
+
+def _changed(file: str) -> int:
+    """Return when a file was last changed, or 0 if there is none."""
+    try:
+        return os.stat(file).st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _read_again_if_saved(file: str) -> None:
+    """Execute a topic file again if it has been saved since; if it cannot be, say so once and keep what there was."""
+    changed = _changed(file)
+    if changed in (0, _read.get(file)):
+        return
+    _read[file] = changed
+    from workbook.topic_files import fault, load_topic
+
+    try:
+        load_topic(Path(file))
+    except Exception as error:
+        print(f"({fault(error, Path(file))} Until it is mended, its last good version is used.)")
 
 
 def implementation() -> str:
@@ -85,10 +112,3 @@ def _announce(name: str) -> None:
     if moment not in _announced:
         _announced.add(moment)
         print(f"({name} is not written yet, so the reference answers here: workbook/exercises/{name.split('.')[0]}.py)")
-
-
-def written(name: str) -> Callable[..., Any]:
-    """Return the learner's latest undecorated function ``name``, importing its topic if need be."""
-    if name not in _WRITTEN:
-        import_module(f"workbook.exercises.{name.partition('.')[0]}")
-    return _WRITTEN[name]

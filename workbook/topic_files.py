@@ -6,6 +6,7 @@ from types import ModuleType
 
 from workbook import course
 from workbook.graded import implementation
+from workbook.grading.runner import raised
 
 
 def topic_file(topic: str) -> Path:
@@ -25,6 +26,13 @@ def load_topic(path: Path) -> ModuleType:
     module.__file__ = str(path)
     exec(compile(path.read_bytes(), str(path), "exec", dont_inherit=True), module.__dict__)
     return module
+
+
+def fault(error: BaseException, path: Path) -> str:
+    """Say in one sentence why a topic file cannot be executed, and where."""
+    found = raised(error, str(path))
+    where = f" in line {found.line}" if found.line else ""
+    return f"{path.name} could not be imported: {found.types[0]}{where}: {found.message}."
 
 
 def load_solution(topic: str) -> ModuleType:

@@ -9,7 +9,7 @@ from workbook.grading.judge import Here, examine
 from workbook.grading.verdict import Verdict
 from workbook.specs import spec, specs
 from workbook.specs.specification import Spec
-from workbook.topic_files import load_topic, topic_file
+from workbook.topic_files import fault, load_topic, topic_file
 
 #: The cases of a check are the same from one check to the next, so that a learner can follow one failing case; a
 #: submission is graded on other ones.
@@ -54,9 +54,7 @@ def _load(topic: str) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        fault = runner.raised(error, str(path))
-        where = f" in line {fault.line}" if fault.line else ""
-        return f"{path.name} could not be imported: {fault.types[0]}{where}: {fault.message}."
+        return fault(error, path)
 
 
 def _verdict(found: Spec, module: Any, seed: int) -> Verdict:
