@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE := 1
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(VENV)/bin/python -m pip install -qq -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test nbval notebooks lint benchmark
+.PHONY: help setup lab test test-browser nbval notebooks lint benchmark
 
 help:  ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r target text; do \
@@ -42,6 +42,9 @@ test: $(READY)  ## Run every test, then every notebook, untouched and solved
 	$(VENV)/bin/python -m pytest
 	$(VENV)/bin/workbook notebooks
 	$(VENV)/bin/workbook notebooks --solved
+
+test-browser: $(READY)  ## Work through the first exercise in a real browser (needs chromium)
+	$(VENV)/bin/python -m pytest tests/browser -rs
 
 nbval: $(READY)  ## Run every notebook, untouched and solved, and compare outputs (DEVICE=cpu, cuda, mps or auto)
 	$(VENV)/bin/workbook notebooks --device $(DEVICE)

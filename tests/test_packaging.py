@@ -194,7 +194,7 @@ def test_setup_happens_once_until_what_is_installed_changes(tmp_path: Path) -> N
 def test_ci_is_a_script_that_lints_and_tests() -> None:
     script = course.PROJECT / ".ci" / "run"
     assert os.access(script, os.X_OK)
-    assert script.read_text().splitlines()[-2:] == ["make lint", "make test"]
+    assert script.read_text().splitlines()[-3:] == ["make lint", "make test", "make test-browser"]
     assert subprocess.run(["bash", "-n", script]).returncode == 0
 
 
