@@ -464,7 +464,7 @@ def test_measured_numbers_stay_out_of_the_text_unless_asked_for():
         (4.31249999, "4.313"),
         (float("-inf"), "−∞"),
         (math.nan, "NaN"),
-        (-3.4028e38, "−3.4e38"),
+        (-3.4028e38, "−3.403e38"),
     ],
 )
 def test_numbers_have_three_decimals_and_no_minus_zero(value, words):

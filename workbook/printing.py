@@ -3,17 +3,12 @@
 import html
 import re
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import Any
 
 import torch
 from torch import Tensor
 
-_VULGAR = {
-    Fraction(1, 2): "½", Fraction(1, 3): "⅓", Fraction(2, 3): "⅔", Fraction(1, 4): "¼", Fraction(3, 4): "¾",
-    Fraction(1, 5): "⅕", Fraction(2, 5): "⅖", Fraction(3, 5): "⅗", Fraction(4, 5): "⅘", Fraction(1, 6): "⅙",
-    Fraction(5, 6): "⅚", Fraction(1, 8): "⅛", Fraction(3, 8): "⅜", Fraction(5, 8): "⅝", Fraction(7, 8): "⅞",
-}  # fmt: skip
+from workbook.figures import style
 
 
 def show(label: str | Mapping[str, Any], *values: Any, fractions: bool = False) -> None:
@@ -41,23 +36,12 @@ def show(label: str | Mapping[str, Any], *values: Any, fractions: bool = False) 
 
 
 def number(value: float | int | bool, fractions: bool = False) -> str:
-    """Write one number: three decimals at most, no ``-0``, very large and very small ones with an exponent."""
+    """Write one number as the figures do: three decimals at most, no minus zero; a bool as ■ or ⬚."""
     if isinstance(value, bool):
-        return "■" if value else "⬚"
+        return style.MAY_ATTEND if value else style.MAY_NOT_ATTEND
     if isinstance(value, int):
-        return str(value)
-    if value != value:
-        return "NaN"
-    if value in (float("inf"), float("-inf")):
-        return "∞" if value > 0 else "-∞"
-    if fractions:
-        near = Fraction(value).limit_denominator(64)
-        if abs(float(near) - value) < 1e-5:
-            return _VULGAR.get(near, str(near))
-    if value != 0 and (abs(value) >= 1e5 or abs(value) < 5e-4):
-        return f"{value:.3e}"
-    text = f"{value:.3f}".rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
+        return str(value).replace("-", "−")
+    return style.fraction(value) if fractions else style.number(value)
 
 
 def largest_difference(one: Tensor, other: Tensor) -> str:
@@ -71,7 +55,9 @@ def largest_difference(one: Tensor, other: Tensor) -> str:
     if torch.equal(one, other):
         return "0"
     difference = float((one.double() - other.double()).abs().max())
-    return "< 1e-5" if difference < 1e-5 else number(difference)
+    if difference < 1e-5:
+        return "< 1e-5"
+    return f"{difference:.0e}" if difference < 1e-3 else number(difference)
 
 
 def code_spans(text: str) -> str:

@@ -138,8 +138,8 @@ def legend(means: tuple[str, str], axes: tuple[str, str]) -> str:
 def _alt_of(panel: Panel, means: tuple[str, str]) -> str:
     if means != MEANS and len(panel.allowed) <= style.LARGEST_LETTERED and len(panel.keys) <= style.LARGEST_LETTERED:
         rows = []
-        for name, cells in zip(panel.queries, panel.allowed, strict=True):
-            true = [key for key, cell in zip(panel.keys, cells, strict=True) if cell]
+        for name, row in zip(panel.queries, panel.allowed, strict=True):
+            true = [key for key, yes in zip(panel.keys, row, strict=True) if yes]
             rows.append(f"{name}: {means[0]} {style.listing(true)}" if true else f"{name}: all {means[1]}")
         return "; ".join(rows)
     if len(panel.allowed) > style.LARGEST_LETTERED or len(panel.keys) > style.LARGEST_LETTERED:

@@ -58,7 +58,7 @@ VULGAR_FRACTIONS = {
 def number(value: float) -> str:
     """A number as every figure writes it: at most three decimals, a true minus, never a minus zero.
 
-    ≈0 is not zero, only too small to write; numbers from a hundred thousand up are written as 3.4e38.
+    ≈0 is not zero, only too small to write; numbers from a hundred thousand up are written as 3.403e38.
     """
     value = float(value)
     if math.isnan(value):
@@ -70,8 +70,8 @@ def number(value: float) -> str:
         return "0"
     size = abs(value)
     if size >= 99999.5:
-        mantissa, exponent = f"{size:.1e}".split("e")
-        return f"{sign}{mantissa.removesuffix('.0')}e{int(exponent)}"
+        mantissa, exponent = f"{size:.3e}".split("e")
+        return f"{sign}{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
     # Six decimals first: 4.3125 is exactly between two, and must not be written one way here and another there because
     # a machine computed 4.31249999.
     rounded = Decimal(repr(round(size, 6))).quantize(Decimal("0.001"), ROUND_HALF_UP)

@@ -34,10 +34,12 @@ MAX_TEXT = 500
 MAX_JSON_BYTES = 8 << 20
 MAX_TENSOR_BYTES = 64 << 20
 #: The kinds of numbers that travel; the judge can compare and print each of them.
-DTYPES = frozenset(
-    (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
-    + (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-)
+# fmt: off
+DTYPES = frozenset((
+    torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64,
+    torch.float16, torch.bfloat16, torch.float32, torch.float64,
+))
+# fmt: on
 
 Tree = Any  # None, bool, int, float, str, torch.dtype, Tensor, Unfit, or a tuple, list, dict or NamedTuple of trees
 
