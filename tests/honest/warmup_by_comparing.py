@@ -1,0 +1,5 @@
+"""A right answer, written otherwise: a comparison with a bool."""
+
+
+def invert_mask(mask):
+    return mask == False  # noqa: E712

@@ -1,0 +1,188 @@
+"""``check`` and ``progress``: the learner's file as it is saved now, judged in this process and shown."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workbook import check, course, predictions, progress
+from workbook.grading import checking
+from workbook.grading.feedback import MARKS, as_html, as_plain_text
+from workbook.grading.verdict import Verdict
+from workbook.specs import UnknownExercise, spec, specs
+from workbook.specs.stubs import topic_source
+
+WARMUP = "from workbook import exercise\n\n\n@exercise\ndef invert_mask(mask):\n    "
+
+
+@pytest.fixture
+def exercises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of untouched exercises in place of the learner's own."""
+    for topic in course.TOPICS:
+        (tmp_path / f"{topic}.py").write_text(topic_source(topic), encoding="utf-8")
+    monkeypatch.setattr(course, "EXERCISES", tmp_path)
+    monkeypatch.delenv("WORKBOOK_IMPLEMENTATION", raising=False)
+    monkeypatch.setattr(predictions, "made", {})
+    return tmp_path
+
+
+def test_a_check_judges_what_is_saved_now(exercises: Path) -> None:
+    assert check("warmup.invert_mask").status == "not attempted"
+    (exercises / "warmup.py").write_text(WARMUP + "return mask")
+    assert check("warmup.invert_mask").misconception == "returns its input"
+    (exercises / "warmup.py").write_text(WARMUP + "return ~mask")
+    assert check("warmup.invert_mask").passed
+    assert check("invert_mask").passed
+
+
+def test_a_check_draws_the_same_cases_each_time(exercises: Path) -> None:
+    (exercises / "warmup.py").write_text(WARMUP + "return mask.flip(-1)")
+    assert check("invert_mask") == check("invert_mask")
+
+
+def test_under_solutions_a_check_judges_the_solutions(exercises: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBOOK_IMPLEMENTATION", "solutions")
+    assert all(verdict.passed for verdict in checking.check_all())
+
+
+@pytest.mark.parametrize("name", ["padding.nothing", "nothing", "padding", "", 3])
+def test_an_unknown_exercise_is_one_clear_sentence(name: Any) -> None:
+    with pytest.raises(UnknownExercise, match=r"exercise"):
+        check(name)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("def invert_mask(mask:\n", "warmup.py could not be imported: SyntaxError in line 1"),
+        ("\nimport nothing_of_this_name\n", "ModuleNotFoundError in line 2"),
+        ("raise SystemExit\n", "SystemExit in line 1"),
+        ("x = 1\n  y = 2\n", "IndentationError in line 2"),
+    ],
+)
+def test_a_file_that_cannot_be_imported_is_told_with_its_line(exercises: Path, source: str, words: str) -> None:
+    (exercises / "warmup.py").write_text(source)
+    verdict = check("invert_mask")
+    assert (verdict.status, verdict.points) == ("raised", 0)
+    assert words in verdict.reason
+    assert check("padding_mask").status == "not attempted"  # the other file is as it was
+
+
+def test_a_missing_file_or_function_names_the_command_that_brings_it_back(exercises: Path) -> None:
+    (exercises / "warmup.py").write_text("invert = 3\n")
+    verdict = check("invert_mask")
+    assert verdict.status == "not attempted"
+    assert "workbook reset warmup.invert_mask" in verdict.reason
+    (exercises / "warmup.py").unlink()
+    assert "`workbook reset warmup` brings it back" in check("invert_mask").reason
+
+
+def test_ctrl_c_while_a_file_is_imported_is_the_learners_own(exercises: Path) -> None:
+    (exercises / "warmup.py").write_text("raise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        check("invert_mask")
+
+
+def test_a_file_is_executed_once_for_all_its_functions(exercises: Path) -> None:
+    counter = exercises / "count"
+    (exercises / "padding.py").write_text(f"open({str(counter)!r}, 'a').write('x')\n")
+    assert len(checking.check_all(specs(["padding"]))) == len(specs(["padding"]))
+    assert counter.read_text() == "x"
+
+
+def test_an_undecorated_function_is_judged_too(exercises: Path) -> None:
+    (exercises / "warmup.py").write_text("def invert_mask(mask):\n    return ~mask\n")
+    assert check("invert_mask").passed
+
+
+# --- progress --------------------------------------------------------------------------------------------------------
+
+
+def test_progress_counts_functions_points_and_predictions(exercises: Path) -> None:
+    (exercises / "warmup.py").write_text(WARMUP + "return ~mask")
+    predictions.made["How much?"] = (3, 4)
+    text = str(progress())
+    points = sum(found.points for found in specs(["padding"]))
+    assert "1 of  1 functions,  1 of  1 points" in text
+    assert f"0 of {len(specs(['padding'])):2} functions,  0 of {points} points" in text
+    assert "predictions: 3 of 4 right, in 1 questions" in text
+    for found in specs(["padding"]):
+        assert f"○ {found.function}: not attempted" in text
+    html = progress()._repr_mimebundle_()["text/html"]
+    assert f"0 of {points} points" in html
+    assert "3 of 4 right" in html
+
+
+def test_progress_of_one_topic_is_of_that_topic(exercises: Path) -> None:
+    assert {verdict.exercise.partition(".")[0] for verdict in progress("warmup").verdicts} == {"warmup"}
+    with pytest.raises(UnknownExercise, match="there is no topic 'nothing'"):
+        progress("nothing")
+
+
+def test_progress_names_the_misconception_that_is_in_the_way(exercises: Path) -> None:
+    (exercises / "warmup.py").write_text(WARMUP + "return mask")
+    assert "✗ invert_mask: returns its input" in str(progress("warmup"))
+
+
+# --- how a verdict shows itself --------------------------------------------------------------------------------------
+
+
+def every_kind(exercises: Path) -> list[Verdict]:
+    bodies = ["raise NotImplementedError('warmup.invert_mask')", "return ~mask", "return mask", "return mask.nothing"]
+    bodies += ["return mask.logical_not_()", "return [~row for row in mask]", "return (~mask)[None]", "return 1 - mask"]
+    found = []
+    for body in bodies:
+        (exercises / "warmup.py").write_text(WARMUP + body)
+        found.append(check("invert_mask"))
+    return [*found, Verdict("warmup.invert_mask", "timed out", 0, 1, reason="It was stopped after 1 seconds.")]
+
+
+def test_each_kind_of_verdict_shows_its_reason_in_text_and_html(exercises: Path) -> None:
+    shown = every_kind(exercises)
+    assert {verdict.status for verdict in shown} == set(MARKS)
+    for verdict in shown:
+        bundle = verdict._repr_mimebundle_()
+        assert bundle == {"text/html": as_html(verdict), "text/plain": as_plain_text(verdict)}
+        text = " ".join(bundle["text/plain"].split())
+        assert text.startswith(f"{MARKS[verdict.status][0]} warmup.invert_mask {verdict.points} of 1 point")
+        assert " ".join(verdict.reason.split()) in text
+        if verdict.misconception:
+            assert f"Known as “{verdict.misconception}”" in text
+            assert verdict.advice is not None
+            assert " ".join(verdict.advice.split()) in text
+        if verdict.status not in ("passed", "not attempted"):
+            assert 'hint("warmup.invert_mask")' in text
+        for place in ("<script", " id=", "http://", "https://", "None"):
+            assert place not in bundle["text/html"].replace("http://www.w3.org/2000/svg", "")
+
+
+def test_what_a_submission_says_is_escaped_in_html() -> None:
+    evil = "<script>alert(1)</script>"
+    verdict = Verdict(
+        "warmup.invert_mask",
+        "raised",
+        0,
+        1,
+        reason=evil,
+        call=evil,
+        wanted=evil,
+        came=evil,
+        misconception=evil,
+        advice=evil,
+    )
+    assert "<script" not in as_html(verdict)
+    assert as_html(verdict).count("&lt;script&gt;") == 6
+
+
+def test_what_a_submission_says_is_no_markup_in_a_terminal() -> None:
+    verdict = Verdict("warmup.invert_mask", "raised", 0, 1, reason="[bold red]x[/] [link=http://a]y[/link]", came="[3]")
+    assert "[bold red]x[/] [link=http://a]y[/link]" in as_plain_text(verdict)
+    assert "[3]" in as_plain_text(verdict)
+
+
+def test_practice_is_marked(exercises: Path) -> None:
+    practice = [found for found in specs() if found.practice]
+    assert practice
+    for found in practice:
+        assert "(practice)" in as_plain_text(check(found.name))
+    assert "(practice)" not in as_plain_text(check(spec("padding_mask").name))

@@ -1,0 +1,230 @@
+"""``@exercise``: where a call goes, and what is said about it."""
+
+import sys
+import types
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from workbook import course, graded
+from workbook.specs import Spec, spec, specs
+from workbook.specs.stubs import topic_source
+from workbook.topic_files import load_solution, load_topic, topic_file
+
+IDS = torch.tensor([[3, 5, 6, 0], [4, 5, 7, 8]])
+IS_PADDING = IDS == 0
+STUB = topic_source("padding")
+BODY = 'raise NotImplementedError("padding.padding_mask")'
+LINE = "(padding.padding_mask is not written yet, so the reference answers here: workbook/exercises/padding.py)\n"
+
+
+@pytest.fixture(autouse=True)
+def _own_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test starts with nothing announced, and leaves the learner's functions as they were."""
+    monkeypatch.setattr(graded, "_WRITTEN", dict(graded._WRITTEN))
+    monkeypatch.setattr(graded, "_announced", set())
+    monkeypatch.setenv("WORKBOOK_FALLBACK", "visible")
+    monkeypatch.delenv("WORKBOOK_IMPLEMENTATION", raising=False)
+    monkeypatch.delitem(sys.modules, "IPython", raising=False)
+
+
+@pytest.fixture
+def learner(tmp_path: Path) -> Callable[..., types.ModuleType]:
+    """Saves a version of padding.py, with a body for `padding_mask`, and executes it."""
+
+    def save(body: str = BODY) -> types.ModuleType:
+        file = tmp_path / "padding.py"
+        file.write_text(STUB.replace(BODY, body), encoding="utf-8")
+        return load_topic(file)
+
+    return save
+
+
+def test_an_unwritten_function_answers_by_its_reference(learner: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert torch.equal(learner().padding_mask(IDS, 0), IS_PADDING)
+    assert capsys.readouterr().out == LINE
+
+
+def test_the_line_is_printed_once_for_each_function(learner: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    module = learner()
+    for _ in range(3):
+        module.padding_mask(IDS, 0)
+    assert capsys.readouterr().out == LINE
+    module.masked_mean(torch.ones(1, 2, 3), torch.ones(1, 2).long())
+    assert capsys.readouterr().out == LINE.replace("padding_mask", "masked_mean")
+
+
+def test_in_a_notebook_the_line_is_printed_once_in_each_cell(
+    learner: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell = types.SimpleNamespace(execution_count=4)
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))  # type: ignore[misc]
+    module = learner()
+    for cell in (4, 4, 5, 5):
+        shell.execution_count = cell
+        module.padding_mask(IDS, 0)
+    assert capsys.readouterr().out == LINE * 2
+
+
+def test_a_library_that_imports_ipython_outside_a_notebook_changes_nothing(
+    learner: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: None))  # type: ignore[misc]
+    learner().padding_mask(IDS, 0)
+    assert capsys.readouterr().out == LINE
+
+
+def test_the_line_can_be_silenced(
+    learner: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBOOK_FALLBACK", "silent")
+    assert torch.equal(learner().padding_mask(IDS, 0), IS_PADDING)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_written_function_answers_itself(learner: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert learner("return 'mine'").padding_mask(IDS, 0) == "mine"
+    assert learner("return 'mine'").padding_mask(pad_token_id=0, input_ids=IDS) == "mine"
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ("raise NotImplementedError", NotImplementedError),
+        ("raise NotImplementedError('a window needs is_causal')", NotImplementedError),
+        ("raise NotImplementedError('padding.masked_mean')", NotImplementedError),
+        ("raise NotImplementedError('padding.padding_mask', 2)", NotImplementedError),
+        ("raise ValueError('padding.padding_mask')", ValueError),
+        ("return undefined", NameError),
+    ],
+)
+def test_any_other_error_is_the_learners_answer(
+    learner: Any, capsys: pytest.CaptureFixture[str], body: str, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        learner(body).padding_mask(IDS, 0)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_stub_called_with_wrong_arguments_is_an_error_as_any_function_is(learner: Any) -> None:
+    with pytest.raises(TypeError):
+        learner().padding_mask(IDS)
+
+
+def test_an_old_wrapper_calls_the_newest_function(learner: Any) -> None:
+    """Under %autoreload a notebook keeps the wrapper it imported; the file has moved on."""
+    wrapper = learner().padding_mask
+    assert torch.equal(wrapper(IDS, 0), IS_PADDING)
+    learner("return 'first'")
+    assert wrapper(IDS, 0) == "first"
+    learner("return 'second'")
+    assert wrapper(IDS, 0) == "second"
+    learner()
+    assert torch.equal(wrapper(IDS, 0), IS_PADDING)
+
+
+def test_the_wrapper_looks_like_its_function(learner: Any) -> None:
+    import inspect
+
+    wrapper = learner("return 'mine'").padding_mask
+    assert wrapper.__name__ == "padding_mask"
+    assert wrapper.__doc__ == spec("padding_mask").oracle.__doc__
+    assert str(inspect.signature(wrapper)) == str(inspect.signature(spec("padding_mask").oracle))
+    assert wrapper.__wrapped__(IDS, 0) == "mine"
+
+
+# --- solutions -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("found", specs(), ids=lambda found: found.name)
+def test_under_solutions_every_graded_function_is_its_namesake(
+    found: Spec, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORKBOOK_IMPLEMENTATION", "solutions")
+    calls: list[Any] = []
+
+    def solution(*given: Any, **named: Any) -> str:
+        calls.append((given, named))
+        return "solution"
+
+    monkeypatch.setattr(load_solution(found.topic), found.function, solution)
+    wrapper = getattr(import_module(f"workbook.exercises.{found.topic}"), found.function)
+    assert wrapper(1, two=2) == "solution"
+    assert calls == [((1,), {"two": 2})]
+    assert topic_file(found.topic) == course.SOLUTIONS / f"{found.topic}.py"
+    assert capsys.readouterr().out == ""
+
+
+def test_under_solutions_a_learners_code_is_not_called(learner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrapper = learner("raise RuntimeError('mine')").padding_mask
+    monkeypatch.setenv("WORKBOOK_IMPLEMENTATION", "solutions")
+    assert torch.equal(wrapper(IDS, 0), IS_PADDING)
+
+
+def test_an_edition_without_solutions_says_so(learner: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    wrapper = learner().padding_mask
+    monkeypatch.setenv("WORKBOOK_IMPLEMENTATION", "solutions")
+    monkeypatch.setattr(course, "SOLUTIONS", tmp_path / "none")
+    with pytest.raises(FileNotFoundError, match=r"solutions/padding\.py is not there"):
+        wrapper(IDS, 0)
+
+
+@pytest.mark.parametrize("choice", ["solution", "Solutions", "both"])
+def test_an_unknown_implementation_is_named(learner: Any, monkeypatch: pytest.MonkeyPatch, choice: str) -> None:
+    monkeypatch.setenv("WORKBOOK_IMPLEMENTATION", choice)
+    with pytest.raises(ValueError, match=f"WORKBOOK_IMPLEMENTATION is '{choice}'; it can be exercises or solutions"):
+        learner().padding_mask(IDS, 0)
+
+
+@pytest.mark.parametrize("choice", ["", "  ", "exercises", " exercises "])
+def test_the_learners_files_are_the_default(learner: Any, monkeypatch: pytest.MonkeyPatch, choice: str) -> None:
+    monkeypatch.setenv("WORKBOOK_IMPLEMENTATION", choice)
+    assert learner("return 'mine'").padding_mask(IDS, 0) == "mine"
+    assert topic_file("padding") == course.EXERCISES / "padding.py"
+
+
+# --- topic files -----------------------------------------------------------------------------------------------------
+
+
+def test_a_topic_is_executed_afresh_each_time(tmp_path: Path) -> None:
+    file = tmp_path / "padding.py"
+    file.write_text("value = 1")
+    first = load_topic(file)
+    file.write_text("value = 2")
+    assert (first.value, load_topic(file).value) == (1, 2)
+    assert load_topic(file).__name__ == "workbook.exercises.padding"
+
+
+def test_a_solution_is_executed_again_only_when_it_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    monkeypatch.setattr(course, "SOLUTIONS", tmp_path)
+    file = tmp_path / "padding.py"
+    file.write_text("value = 1")
+    first = load_solution("padding")
+    assert load_solution("padding") is first
+    file.write_text("value = 2")
+    os.utime(file, (2_000_000_000, 2_000_000_000))
+    assert load_solution("padding").value == 2
+
+
+@pytest.mark.parametrize("found", specs(), ids=lambda found: found.name)
+def test_the_reference_keeps_the_graph_dtype_and_device_of_its_inputs(found: Spec) -> None:
+    """It stands in for the learner's function under gradients and training."""
+    from workbook.grading.judge import examination
+    from workbook.grading.runner import fresh, leaves
+
+    call = fresh(examination(found.name, 0).small.arguments)
+    floats = [
+        leaf.requires_grad_() for leaf in leaves(call) if isinstance(leaf, torch.Tensor) and leaf.is_floating_point()
+    ]
+    for output in leaves(found.oracle(*call)):
+        assert output.device.type == "cpu"
+        if floats:
+            assert output.requires_grad
+            assert output.dtype == floats[0].dtype

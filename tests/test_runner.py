@@ -1,0 +1,656 @@
+"""The runner: what it says of a function, which properties it measures, and the frames that carry both."""
+
+import json
+import math
+import socket
+import struct
+from collections import namedtuple
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from workbook.grading import runner
+from workbook.grading.judge import difference, examination
+from workbook.grading.runner import (
+    DTYPES,
+    Call,
+    Malformed,
+    Measured,
+    Raised,
+    Returned,
+    Unfit,
+    Unwritten,
+    decode,
+    encode,
+    fresh,
+    leaves,
+    measure,
+    named,
+    plain,
+    receive,
+    run,
+)
+from workbook.specs import spec
+
+Pair = namedtuple("Pair", "first second")
+NAME = "padding.padding_mask"
+IDS = torch.tensor([[3, 5, 0], [4, 0, 0]])
+CALL: Call = ((IDS, 0), {})
+
+
+# --- copies ----------------------------------------------------------------------------------------------------------
+
+
+def test_fresh_copies_tensors_at_any_depth_and_keeps_the_structure() -> None:
+    value = (torch.ones(2), [torch.zeros(1), {"a": Pair(torch.ones(1), None)}], "text", 3)
+    copy = fresh(value)
+    assert difference(value, copy) is None
+    for one, other in zip(leaves(value), leaves(copy), strict=True):
+        if isinstance(one, Tensor):
+            assert one.data_ptr() != other.data_ptr()
+    moved = fresh(value, "meta")
+    assert {leaf.device.type for leaf in leaves(moved) if isinstance(leaf, Tensor)} == {"meta"}
+
+
+# --- running ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_function_cannot_change_what_the_caller_holds() -> None:
+    ids = IDS.clone()
+    run(lambda ids, pad: ids.zero_(), NAME, ((ids, 0), {}))
+    assert torch.equal(ids, IDS)
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (NotImplementedError(NAME), Unwritten()),
+        (NotImplementedError("padding.masked_mean"), Raised),
+        (NotImplementedError(), Raised),
+        (NotImplementedError(NAME, 1), Raised),
+        (type("Mine", (NotImplementedError,), {})(NAME), Raised),
+        (RuntimeError(NAME), Raised),
+    ],
+)
+def test_only_the_stubs_own_error_means_not_written(error: Exception, outcome: Any) -> None:
+    def function(ids: Tensor, pad: int) -> None:
+        raise error
+
+    came = run(function, NAME, CALL)
+    assert came == outcome if isinstance(outcome, Unwritten) else isinstance(came, outcome)
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), GeneratorExit(), BaseException("x"), RecursionError("deep"), MemoryError()]
+)
+def test_whatever_is_raised_is_described(error: BaseException) -> None:
+    def function(ids: Tensor, pad: int) -> None:
+        raise error
+
+    came = run(function, NAME, CALL)
+    assert isinstance(came, Raised)
+    assert came.types[0] == type(error).__name__
+    assert came.types[-1] == "BaseException"
+
+
+def test_ctrl_c_is_the_learners_own() -> None:
+    def function(ids: Tensor, pad: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(function, NAME, CALL)
+
+
+def test_an_error_is_told_with_its_line_in_the_functions_own_file() -> None:
+    def function(ids: Tensor, pad: int) -> None:
+        torch.zeros(2).reshape(
+            3  # raised inside torch, called from this file
+        )
+
+    came = run(function, NAME, CALL)
+    assert isinstance(came, Raised)
+    first = function.__code__.co_firstlineno
+    assert came.line is not None
+    assert first < came.line <= first + 3
+    assert "shape '[3]' is invalid" in came.message
+
+
+def test_an_exception_without_a_readable_message_is_described() -> None:
+    class Rude(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    def function(ids: Tensor, pad: int) -> None:
+        raise Rude
+
+    came = run(function, NAME, CALL)
+    assert isinstance(came, Raised)
+    assert came.message == "(its message cannot be read)"
+
+
+# --- what may travel -------------------------------------------------------------------------------------------------
+
+
+class Special(Tensor):
+    pass
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def endless() -> Any:
+    value: list[Any] = []
+    value.append(value)
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (torch.ones(2).as_subclass(Special), "a subclass"),
+        (torch.ones(2, 2).to_sparse(), "not a dense tensor"),
+        (torch.ones(2, device="meta"), "the meta device"),
+        (torch.zeros(1).expand(1_000_001), "1,000,001 elements"),
+        (torch.zeros(2, dtype=torch.complex64), "a kind that this course does not use"),
+        (torch.zeros(2).to(torch.float8_e5m2), "a kind that this course does not use"),
+        (object(), "nothing that this course returns"),
+        (len, "nothing that this course returns"),
+        ({1, 2}, "nothing that this course returns"),
+        (1j, "nothing that this course returns"),
+        (1 << 300, "too long"),
+    ],
+)
+def test_what_may_not_travel_is_described_instead(value: Any, why: str) -> None:
+    came = plain(value)
+    assert isinstance(came, Unfit)
+    assert why in came.why
+    if isinstance(value, Tensor):
+        assert came.shape == tuple(value.shape)
+    assert plain((1, value))[0] == 1
+
+
+@pytest.mark.parametrize("value", [nested(1_000), endless(), [0] * 5_000, {str(i): i for i in range(5_000)}])
+def test_nesting_and_number_are_bounded(value: Any) -> None:
+    assert any(isinstance(leaf, Unfit) for leaf in leaves(plain(value)))
+    assert len(leaves(plain(value))) <= runner.MAX_NODES + 1
+
+
+def test_long_texts_are_cut() -> None:
+    assert len(plain("x" * 10_000)) == runner.MAX_TEXT
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda base: base.expand(3, 4, 5),
+        lambda base: base.expand(3, 4, 5).transpose(0, 2),
+        lambda base: torch.stack([base, base]).T,
+        lambda base: base.flip(-1)[..., ::2],
+        lambda base: base.as_strided((2, 2), (0, 1)),
+        lambda base: torch.nn.Parameter(base),
+        lambda base: base.requires_grad_() * 1,
+        lambda base: torch.complex(base, base).conj().imag,
+    ],
+)
+def test_a_view_travels_as_a_plain_copy(view: Callable[[Tensor], Tensor]) -> None:
+    value = view(torch.arange(5.0))
+    came = plain(value)
+    assert type(came) is Tensor
+    assert came.is_contiguous()
+    assert not came.requires_grad
+    assert torch.equal(came, value.detach())
+
+
+# --- properties ------------------------------------------------------------------------------------------------------
+
+SMALL: Call = ((torch.tensor([[3, 0, 1], [0, 0, 2]]), 0), {})
+LARGE: Call = ((torch.tensor([[3, 0, 1, 0]] * 4), 0), {})
+
+
+def broken(
+    function: Callable[..., Any], kind: str, small: Any = SMALL, large: Any = LARGE, **options: Any
+) -> str | None:
+    return measure(function, kind, options, small, large).broken
+
+
+def by_row(ids: Tensor, pad: int) -> Tensor:
+    return torch.stack([row == pad for row in ids])
+
+
+def by_cell(ids: Tensor, pad: int) -> Tensor:
+    cells = ids.tolist()
+    table = [
+        [
+            cell == pad  # one line per cell
+            for cell in row
+        ]
+        for row in cells
+    ]
+    return torch.tensor(table)
+
+
+def by_counting(ids: Tensor, pad: int) -> Tensor:
+    place = 0
+    while place < ids.shape[0]:
+        place += 1
+    return ids == pad
+
+
+def by_map(ids: Tensor, pad: int) -> Tensor:
+    return torch.stack(list(map(partial(torch.eq, other=pad), ids)))  # more operations, no more lines
+
+
+def by_recursion(ids: Tensor, pad: int) -> Tensor:
+    if ids.shape[0] <= 1:
+        return ids == pad
+    return torch.cat([ids[:1] == pad, by_recursion(ids[1:], pad)])
+
+
+@pytest.mark.parametrize("function", [by_row, by_cell, by_counting, by_map, by_recursion])
+def test_a_loop_over_rows_is_found(function: Callable[..., Any]) -> None:
+    assert broken(function, "no loop") is not None
+
+
+def test_a_helper_and_a_loop_of_fixed_length_are_no_loop() -> None:
+    def helper(mask: Tensor) -> Tensor:
+        return ~mask
+
+    def function(ids: Tensor, pad: int) -> Tensor:
+        mask = ids == pad
+        for _ in range(4):
+            mask = helper(mask)
+        return mask
+
+    assert broken(function, "no loop") is None
+
+
+def test_counting_lines_gives_a_debugger_its_tracer_back() -> None:
+    import sys
+
+    def mine(*arguments: Any) -> None:
+        return None
+
+    before = sys.gettrace()
+    sys.settrace(mine)
+    try:
+        assert broken(lambda ids, pad: ids == pad, "no loop") is None
+        assert sys.gettrace() is mine
+        assert broken(lambda ids, pad: ids.nothing, "no loop") is not None
+        assert sys.gettrace() is mine
+    finally:
+        sys.settrace(before)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda ids: ids.add_(1),
+        lambda ids: ids.fill_(0),
+        lambda ids: ids.resize_(1, 1),
+        lambda ids: ids.t_(),
+        lambda ids: ids.__setitem__((0, 0), 7),
+        lambda ids: ids.data.mul_(2),
+        lambda ids: ids[0].zero_(),
+    ],
+)
+def test_an_input_changed_in_place_is_reported(edit: Callable[[Tensor], Any]) -> None:
+    def function(ids: Tensor, pad: int) -> Tensor:
+        mask = ids == pad
+        edit(ids)
+        return mask
+
+    assert broken(function, "inputs unchanged") == "input number 1 was changed in place"
+
+
+def test_lists_and_dicts_among_the_inputs_count_too() -> None:
+    def function(rows: list[Tensor], options: dict[str, int]) -> None:
+        rows.append(torch.zeros(1))
+
+    assert broken(function, "inputs unchanged", small=(([torch.ones(1)], {"a": 1}), {})) is not None
+
+
+def test_an_input_with_nan_is_unchanged() -> None:
+    assert broken(lambda x: x * 2, "inputs unchanged", small=((torch.tensor([math.nan, 1.0]),), {})) is None
+
+
+LENGTHS: Call = ((torch.tensor([3, 1]), 4), {})
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda lengths, width: torch.arange(width, device=lengths.device) < lengths[:, None],
+        lambda lengths, width: torch.arange(width).to(lengths.device) < lengths[:, None],
+        lambda lengths, width: torch.arange(width).to(lengths) < lengths[:, None],
+        lambda lengths, width: torch.arange(width).type_as(lengths) < lengths[:, None],
+        lambda lengths, width: lengths.new_ones(width).cumsum(0) <= lengths[:, None],
+        lambda lengths, width: torch.ones_like(lengths[:, None]).expand(-1, width).cumsum(1) <= lengths[:, None],
+        lambda lengths, width: torch.where(lengths[:, None] > 2, torch.tensor(1), torch.tensor(0)),
+        lambda lengths, width: torch.full((2, width), int(lengths.max()), device=lengths.device),
+        lambda lengths, width: torch.zeros(2, width, device=lengths.device),
+        lambda lengths, width: torch.tensor(lengths.tolist(), device=lengths.device),
+        lambda lengths, width: torch.as_tensor(lengths),
+        lambda lengths, width: torch.tensor([0, 1]).to(lengths.device)[lengths.clamp(max=1)],
+        lambda lengths, width: (lengths, (torch.arange(width, device="cpu").to(lengths.device),)),
+        lambda lengths, width: [width, None, "text"],
+    ],
+)
+def test_a_result_on_the_inputs_device_is_right_however_it_came_there(function: Callable[..., Any]) -> None:
+    assert broken(function, "device", small=LENGTHS) is None
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda lengths, width: torch.arange(width) < lengths[:, None],
+        lambda lengths, width: torch.zeros(2, width),
+        lambda lengths, width: torch.ones(2, width) * lengths[:, None],
+        lambda lengths, width: torch.eye(width)[lengths],
+        lambda lengths, width: torch.tensor([[1, 0], [1, 1]]),
+        lambda lengths, width: torch.full((2, width), 1),
+        lambda lengths, width: torch.tensor(lengths.tolist()),
+        lambda lengths, width: (lengths, torch.zeros(width)),
+        lambda lengths, width: {"a": [torch.linspace(0, 1, width)]},
+        lambda lengths, width: torch.where(lengths > 2, torch.tensor([1, 1]), 0),
+    ],
+)
+def test_a_tensor_made_without_a_device_is_reported(function: Callable[..., Any]) -> None:
+    assert broken(function, "device", small=LENGTHS) is not None
+
+
+def test_reading_a_value_is_not_held_against_the_learner() -> None:
+    def reads(lengths: Tensor, width: int) -> Tensor:
+        if bool((lengths > width).any()):
+            raise ValueError
+        return torch.arange(int(lengths.max())).to(lengths.device)
+
+    assert broken(reads, "device", small=LENGTHS) is None
+
+    def reads_and_chooses(lengths: Tensor, width: int) -> Tensor:
+        if bool((lengths > width).any()):
+            raise ValueError
+        return torch.where(lengths > 2, torch.tensor(1), torch.tensor(0))  # single numbers may live on the CPU
+
+    assert broken(reads_and_chooses, "device", small=LENGTHS) is None
+
+
+@pytest.mark.parametrize(
+    ("function", "axes"),
+    [
+        (lambda x, pad: x[:, None].expand(-1, 4, -1), ""),
+        (lambda x, pad: torch.broadcast_to(x[:, None], (2, 4, 3)), ""),
+        (lambda x, pad: x.as_strided((2, 4, 3), (3, 0, 1)), ""),
+        (lambda x, pad: x[:, None].repeat(1, 4, 1), "axis 1"),
+        (lambda x, pad: x[:, None].expand(-1, 4, -1).clone(memory_format=torch.contiguous_format), "axis 1"),
+    ],
+)
+def test_a_view_is_told_from_a_copy_by_its_stride(function: Callable[..., Any], axes: str) -> None:
+    found = broken(function, "view", axes=[1])
+    assert found is None if not axes else axes in (found or "")
+
+
+def test_gradients_come_back_for_the_same_cotangent() -> None:
+    x = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    found = measure(lambda x: x.softmax(-1), "gradients", {"arguments": [0]}, ((x,), {}), None)
+    again = measure(
+        lambda x: x.exp() / x.exp().sum(-1, keepdim=True), "gradients", {"arguments": [0]}, ((x,), {}), None
+    )
+    assert found.broken is None
+    assert found.gradients[0].abs().sum() > 0.1
+    assert difference(found.gradients, again.gradients) is None
+    assert not x.requires_grad
+
+
+@pytest.mark.parametrize("function", [lambda x: x.detach() * 2, lambda x: torch.tensor(x.tolist()), lambda x: 3])
+def test_a_result_cut_off_from_its_inputs_is_reported(function: Callable[..., Any]) -> None:
+    found = measure(function, "gradients", {"arguments": [0]}, ((torch.ones(2),), {}), None)
+    assert "cut off" in (found.broken or "")
+
+
+@pytest.mark.parametrize("kind", sorted(runner.PROPERTIES))
+def test_an_error_while_measuring_is_described(kind: str) -> None:
+    def function(*arguments: Any) -> None:
+        raise SystemExit("no")
+
+    options: dict[str, Any] = {"axes": [0], "arguments": []}
+    found = measure(function, kind, options, SMALL, LARGE)
+    assert found.kind == kind
+    assert found.broken is not None or kind == "device"  # there an error proves nothing
+
+
+# --- the wire --------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def tensors(draw: st.DrawFn) -> Tensor:
+    dtype = draw(st.sampled_from(sorted(DTYPES, key=str)))
+    shape = draw(st.lists(st.integers(0, 3), max_size=3))
+    values = torch.randn(shape, generator=torch.Generator().manual_seed(draw(st.integers(0, 2**31)))) * 50
+    tensor = values.abs().to(dtype)
+    return tensor.expand(2, *shape) if draw(st.booleans()) else tensor
+
+
+def trees() -> st.SearchStrategy[Any]:
+    texts = st.text(st.characters(codec="utf-8"), max_size=20)
+    floats = st.floats()
+    dtypes = st.sampled_from(sorted(DTYPES, key=str))
+    unfit = st.builds(
+        Unfit, texts, texts, st.none() | st.tuples(st.integers(0, 9)), st.none() | texts, st.none() | texts
+    )
+    raised = st.builds(
+        Raised, st.lists(texts, min_size=1, max_size=4).map(tuple), texts, st.none() | st.integers(0, 999)
+    )
+    whole = st.integers(-(2**200), 2**200)
+    leaf = (
+        st.none() | st.booleans() | whole | floats | texts | dtypes | tensors() | unfit | raised | st.just(Unwritten())
+    )
+
+    def branch(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+        lists = st.lists(inner, max_size=3)
+        measured = st.builds(Measured, texts, st.none() | texts, inner)
+        pairs = st.builds(named("Pair", ["first", "second"]), inner, inner)
+        return (
+            lists
+            | lists.map(tuple)
+            | st.dictionaries(texts, inner, max_size=3)
+            | pairs
+            | measured
+            | st.builds(Returned, inner)
+        )
+
+    return st.recursive(leaf, branch, max_leaves=12)
+
+
+def same(one: Any, other: Any) -> bool:
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, Returned):
+        return same(one.value, other.value)
+    if isinstance(one, Measured):
+        return (one.kind, one.broken) == (other.kind, other.broken) and same(one.gradients, other.gradients)
+    if isinstance(one, tuple | list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    return bool(one == other or (one != one and other != other))
+
+
+def parts(frame: bytes) -> tuple[bytes, bytes]:
+    text, blob = runner.HEADER.unpack(frame[: runner.HEADER.size])
+    assert len(frame) == runner.HEADER.size + text + blob
+    return frame[runner.HEADER.size :][:text], frame[runner.HEADER.size + text :]
+
+
+@given(trees())
+def test_a_tree_comes_back_as_it_was_sent(tree: Any) -> None:
+    message, came = decode(*parts(encode({"do": "run"}, tree)))
+    assert message == {"do": "run"}
+    assert same(tree, came)
+
+
+def test_one_tensor_held_twice_is_sent_twice() -> None:
+    tensor = torch.arange(6.0).reshape(2, 3)
+    _, came = decode(*parts(encode({}, (tensor, tensor, tensor.T, tensor[:1].expand(4, 3)))))
+    assert same((tensor, tensor, tensor.T.contiguous(), tensor[:1].expand(4, 3).contiguous()), came)
+
+
+def test_a_named_tuple_is_built_from_the_topics_own_class() -> None:
+    frame = parts(encode({}, Pair(1, torch.ones(1))))
+    assert type(decode(*frame, {"Pair": Pair})[1]) is Pair
+    assert decode(*frame)[1]._fields == ("first", "second")
+
+
+@given(st.binary(max_size=200), st.binary(max_size=200))
+def test_garbage_is_malformed(text: bytes, blob: bytes) -> None:
+    with pytest.raises(Malformed):
+        decode(text, blob)
+
+
+@given(st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(["int", "float", "dtype", "tensor", "unfit", "raised", "returned", "measured", "named", "tuple",
+                         "list", "dict", "unwritten", "pickle"]), inner, max_size=2),
+    max_leaves=10,
+))  # fmt: skip
+def test_json_of_a_liar_is_a_tree_or_malformed(tree: Any) -> None:
+    """Nothing else may come out of it, whatever tags are put where."""
+    try:
+        decode(json.dumps({"tree": tree}).encode(), b"")
+    except Malformed:
+        return
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"pickle": "cos\nsystem\n."},
+        {"int": "1", "float": "2"},
+        {},
+        [1],
+        1,
+        {"int": "9" * 200},
+        {"int": "x"},
+        {"float": "x"},
+        {"dtype": "nn"},
+        {"dtype": "nothing"},
+        {"tensor": 0},
+        {"tensor": "x"},
+        {"raised": [[], "no type", None]},
+        {"raised": [["E"]]},
+        {"unfit": ["why"]},
+        {"named": ["P", ["a", "b"], [None]]},
+        {"named": ["class", ["a"], [None]]},
+        {"named": [[], ["a"], [None]]},
+        {"measured": []},
+        {"dict": [["a"]]},
+        {"list": None},
+    ],
+)
+def test_an_unknown_or_incomplete_tag_is_malformed(tree: Any) -> None:
+    with pytest.raises(Malformed):
+        decode(json.dumps({"tree": tree}).encode(), b"")
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"3", b"{}", b"{", b"\xff\xfe", b"[" * 100_000, b'{"tree":' * 5_000])
+def test_a_text_that_is_no_message_is_malformed(text: bytes) -> None:
+    with pytest.raises(Malformed):
+        decode(text, b"")
+
+
+def test_deep_nesting_is_malformed() -> None:
+    text = '{"list": [' * 100 + "null" + "]}" * 100
+    with pytest.raises(Malformed, match="deep"):
+        decode(b'{"tree": ' + text.encode() + b"}", b"")
+
+
+def test_a_complex_tensor_is_malformed() -> None:
+    from safetensors.torch import save
+
+    with pytest.raises(Malformed, match="complex64"):
+        decode(b'{"tree": {"tensor": 0}}', save({"0": torch.zeros(2, dtype=torch.complex64)}))
+
+
+@given(st.integers(0, 400))
+def test_a_frame_cut_short_or_changed_is_malformed_or_ends(cut: int) -> None:
+    text, blob = parts(encode({}, (torch.ones(3), 5)))
+    with pytest.raises(Malformed):
+        decode(text[: min(cut, len(text) - 1)], blob)
+    with pytest.raises(Malformed):
+        decode(text, blob[: max(1, min(cut, len(blob) - 1))])
+
+
+@pytest.mark.parametrize(
+    "lengths", [(runner.MAX_JSON_BYTES + 1, 0), (2, runner.MAX_TENSOR_BYTES + 1), (2**32 - 1, 2**32 - 1)]
+)
+def test_a_frame_too_long_is_refused_before_it_is_read(lengths: tuple[int, int]) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(1)
+        theirs.sendall(struct.pack("!II", *lengths))
+        with pytest.raises(Malformed, match="too long"):
+            receive(ours)
+
+
+@pytest.mark.parametrize("sent", [b"", b"\0\0\0", struct.pack("!II", 10, 0) + b"{}"])
+def test_a_sender_that_hangs_up_is_noticed(sent: bytes) -> None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            theirs.sendall(sent)
+        with pytest.raises(EOFError):
+            receive(ours)
+
+
+@pytest.mark.parametrize("value", [object(), 1j, {1}, b"bytes"])
+def test_what_has_no_tag_is_not_sent(value: Any) -> None:
+    with pytest.raises(TypeError, match="cannot cross the wire"):
+        encode({}, [value])
+
+
+def test_every_call_of_the_course_crosses_the_wire() -> None:
+    from workbook.specs import specs
+
+    for found in specs():
+        exam = examination(found.name, 0)
+        calls = [case.call for case in (*exam.cases, exam.small, exam.large)]
+        assert same(calls, decode(*parts(encode({}, fresh(calls))))[1]), found.name
+
+
+# --- the file --------------------------------------------------------------------------------------------------------
+
+
+def test_the_runner_imports_nothing_of_the_course() -> None:
+    """A child that holds no specification cannot give one away."""
+    import ast
+    import sys
+    from pathlib import Path
+
+    allowed = {*sys.stdlib_module_names, "torch", "jaxtyping", "safetensors"}
+    tree = ast.parse(Path(runner.__file__).read_text(encoding="utf-8"))
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module or "." for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert {name.partition(".")[0] for name in imported} <= allowed
+
+
+def test_undecorated_is_the_function_as_it_was_written() -> None:
+    import types
+
+    module = types.ModuleType("workbook.exercises.padding")
+    written = spec(NAME).oracle
+    module.__dict__.update(plain=written, constant=3)
+    assert runner.undecorated(module, "plain") is written
+    assert runner.undecorated(module, "constant") is None
+    assert runner.undecorated(module, "missing") is None
