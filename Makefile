@@ -62,4 +62,4 @@ lint: $(READY)  ## Check code and notebooks with ruff and mypy
 	$(VENV)/bin/mypy
 
 benchmark: $(READY)  ## Measure speed and write the table kept in tests/benchmarks
-	$(VENV)/bin/python -m pytest tests/benchmarks
+	$(VENV)/bin/python -m tests.benchmarks

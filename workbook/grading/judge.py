@@ -297,25 +297,27 @@ def _named(exam: Examination, answer: Answer, verdict: Verdict) -> Verdict:
 
 
 def _is(exam: Examination, known_answer: Answer, answer: Answer) -> bool:
-    """Tell whether an answer agrees with a misconception wherever that one says anything, and in an error of its."""
-    if all(isinstance(outcome, Raised) for outcome in known_answer.outcomes):
-        return known_answer.outcomes == tuple(
-            replace(outcome, line=known.line) if isinstance(outcome, Raised) else outcome
-            for outcome, known in zip(answer.outcomes, known_answer.outcomes, strict=True)
-            if isinstance(known, Raised)
-        )
-    shared_error = False
+    """Tell whether an answer agrees with a misconception wherever that one says anything, and in an error of its.
+
+    Where an implementation raises it says nothing, unless raising is all that is wrong with it: then an answer is the
+    same if it raises there too, the same type with the same words.
+    """
+    wrong_value, raises_alike = False, []
     for case, expected, known, outcome in zip(
         exam.cases, exam.expected, known_answer.outcomes, answer.outcomes, strict=True
     ):
         if isinstance(known, Raised):
+            if outcome_difference(expected, known) is not None:
+                raises_alike.append(isinstance(outcome, Raised) and replace(outcome, line=known.line) == known)
             continue
         known, outcome = observed(exam.spec, case, known), observed(exam.spec, case, outcome)
         if outcome_difference(known, outcome) is not None:
             return False
-        shared_error = shared_error or outcome_difference(expected, known) is not None
-    known_broken, broken = _broken_kind(exam, known_answer), _broken_kind(exam, answer)
-    return known_broken == broken and (shared_error or broken is not None)
+        wrong_value = wrong_value or outcome_difference(expected, known) is not None
+    broken = _broken_kind(exam, answer)
+    if _broken_kind(exam, known_answer) != broken:
+        return False
+    return wrong_value or broken is not None or (bool(raises_alike) and all(raises_alike))
 
 
 def _broken_kind(exam: Examination, answer: Answer) -> str | None:

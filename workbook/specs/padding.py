@@ -441,7 +441,7 @@ def _additive_cases(rng: torch.Generator) -> list[Case]:
         Case("one sentence", (sentence, torch.float32)),
         Case("one sentence in half precision", (sentence, torch.float16)),
         Case("one sentence in bfloat16", (sentence, torch.bfloat16)),
-        Case("double precision", (coin(rng, query, key), torch.float64)),
+        Case("queries and keys", (coin(rng, query, key), torch.bfloat16)),
         Case("four axes", (coin(rng, batch, heads, query, key), torch.float32)),
         Case("four axes in half precision", (coin(rng, batch, 1, 1, key), torch.float16)),
         Case("nothing allowed", (torch.zeros(query, key, dtype=torch.bool), torch.float16)),
@@ -649,6 +649,10 @@ def _axis_misconception(axis: int) -> tuple[Any, ...]:
     )
 
 
+def _share_out(shares: Tensor, tiny: float = 0.0) -> Tensor:
+    return shares / (shares.sum(-1, keepdim=True) + tiny)
+
+
 MASKED_SOFTMAX = Spec(
     topic="padding",
     oracle=masked_softmax,
@@ -676,6 +680,14 @@ MASKED_SOFTMAX = Spec(
             lambda scores, allowed: scores.softmax(-1).masked_fill(~allowed, 0.0),
         ),
         misconception(
+            "renormalised after the softmax",
+            "Right until a hidden score leads by far: then 0 is all that is left to share out. Mask before the softmax.",
+            lambda scores, allowed: _share_out(scores.softmax(-1) * allowed),
+            lambda scores, allowed: _share_out(scores.softmax(-1) * allowed, 1e-9),
+            lambda scores, allowed: _share_out((scores - scores.amax(-1, keepdim=True)).exp() * allowed),
+            lambda scores, allowed: _share_out(scores.exp() * allowed),
+        ),
+        misconception(
             "forbidden scores set to 0",
             "A score of 0 is a score like any other: e⁰ = 1 is a share. Nothing is −∞, not 0.",
             lambda scores, allowed: scores.masked_fill(~allowed, 0.0).softmax(-1),
@@ -691,6 +703,11 @@ MASKED_SOFTMAX = Spec(
             "-100 for minus infinity",
             "−100 (and −1e4) is only a number: a score that leads by more wins all the same. Fill with −∞ or `finfo.min`.",
             *(form for number in (-100.0, -1e3, -1e4) for form in _filled_softmax(number)),
+        ),
+        misconception(
+            "-1e9 in half precision",
+            "float16 ends at −65504, so filling it with −1e9 is an error: fill with −∞ or `torch.finfo(scores.dtype).min`.",
+            lambda scores, allowed: scores.masked_fill(~allowed, -1e9).softmax(-1),
         ),
         misconception(
             "scores changed in place",
@@ -891,6 +908,11 @@ PADDED_ATTENTION = Spec(
             "no mask",
             "`attention_mask` is not used: the padding takes its share of every row.",
             lambda query, key, value, mask: _attend(query, key, value, None),
+        ),
+        misconception(
+            "-1e9 in half precision",
+            "float16 ends at −65504, so filling it with −1e9 is an error: fill with −∞ or `torch.finfo(scores.dtype).min`.",
+            lambda query, key, value, mask: _attend(query, key, value, _columns(mask), number=-1e9),
         ),
         misconception(
             "padding values zeroed instead of masked",

@@ -55,7 +55,7 @@ class Misconception:
     """A known way to be wrong: wrong implementations that learners write, and one sentence of advice.
 
     An implementation that raises on a case says nothing about that case, so that an answer may do there what it likes;
-    one that raises on all of them is recognised by type and message of what it raises.
+    one that does nothing wrong but raise is recognised by type and message of what it raises.
     """
 
     name: str
