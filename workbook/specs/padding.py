@@ -21,6 +21,7 @@ from workbook.specs.specification import (
     misconception,
     normal,
     view,
+    wide,
 )
 
 HEADER = '''"""Notebook 01. Padding masks: from token ids to attention that never looks at the filler, and what comes after it."""
@@ -570,8 +571,7 @@ def masked_softmax(
     ):
         highest = max(float(score.detach()) for score, may in zip(row, row_seen, strict=True) if may)
         shares = [
-            (score.double() - highest).exp() if may else score.double() * 0
-            for score, may in zip(row, row_seen, strict=True)
+            (wide(score) - highest).exp() if may else wide(score) * 0 for score, may in zip(row, row_seen, strict=True)
         ]
         rows.append(torch.stack(shares) / sum(shares))
     weights = torch.stack(rows) if rows else scores.reshape(0, scores.shape[-1])
@@ -757,7 +757,7 @@ def padded_attention(
     for b in range(batch):
         real = [k for k in range(key_length) if int(attention_mask[b, k]) == 1]
         for h in range(heads):
-            q, k, v = (tensor[b, h].double() for tensor in (query, key, value))
+            q, k, v = (wide(tensor[b, h]) for tensor in (query, key, value))
             for row in range(query_length):
                 shares = ((k[real] * q[row]).sum(-1) / math.sqrt(dim)).softmax(-1)
                 weights.append(shares.new_zeros(key_length).index_copy(0, torch.tensor(real, device=q.device), shares))
@@ -961,8 +961,8 @@ def masked_mean(
     batch, sequence, dim = hidden.shape
     means = []
     for b in range(batch):
-        real = [hidden[b, s].double() for s in range(sequence) if int(attention_mask[b, s]) == 1]
-        means.append(sum(real, hidden.new_zeros(dim, dtype=torch.float64)) / max(len(real), 1))
+        real = [wide(hidden[b, s]) for s in range(sequence) if int(attention_mask[b, s]) == 1]
+        means.append(sum(real, wide(hidden.new_zeros(dim))) / max(len(real), 1))
     return torch.stack(means).to(hidden.dtype) if means else hidden.new_zeros(0, dim)
 
 

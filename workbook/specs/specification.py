@@ -144,6 +144,11 @@ def fill(
     return torch.tensor(flat, dtype=dtype, device=device).reshape(tuple(shape))
 
 
+def wide(tensor: Tensor) -> Tensor:
+    """Return floats in the widest format of their device, in which an oracle computes: Apple's MPS has no float64."""
+    return tensor.to(torch.float32 if tensor.device.type == "mps" else torch.float64)
+
+
 def every_index(shape: Sequence[int]) -> Iterable[tuple[int, ...]]:
     """Count through all indices of ``shape``, the last axis fastest."""
     if not shape:
