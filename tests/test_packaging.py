@@ -107,7 +107,7 @@ def test_every_dependency_is_imported_or_a_tool_that_make_or_the_command_runs() 
         for requirement in [*RUNTIME, *DEVELOPMENT]
         if not modules_of(requirement) & modules and not re.search(rf"\b{re.escape(requirement.name)}\b", tools)
     ]
-    assert unused == []
+    assert unused == ["ipywidgets"]  # used by transformers' progress bars: nbval sees their warning where it is missing
 
 
 def test_every_import_is_declared() -> None:
