@@ -243,7 +243,7 @@ def test_difference_text_tells_leaking_from_missing():
             "like     ■  ■     ■      ⬚      like     ■  ■     ■      ⬚      like     ·  ·     ·      ·",
             "coffee   ■  ■     ■      ⬚      coffee   ■  ⬚     ■      ⬚      coffee   ·  ?     ·      ·",
             "<pad>    ■  ■     ■      ⬚      <pad>    ■  ■     ■      ■      <pad>    ·  ·     ·      !",
-            "! leaking: seen but forbidden   ? missing: allowed but not seen   · right",
+            "! leaking: seen but forbidden   ? missing: allowed but not seen   · as it should be",
         ]
     )
 

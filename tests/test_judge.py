@@ -225,8 +225,8 @@ def test_leaking_and_missing_cells_are_counted_and_drawn() -> None:
     assert verdict.grids == Grids(
         wanted=[[True, True, True, False], [True] * 4],
         came=[[True] * 4, [False, False, True, True]],
-        rows="row",
-        columns="column",
+        shown="taken for a word",
+        hidden="taken for padding",
     )
 
 
@@ -241,7 +241,7 @@ def test_of_four_axes_the_first_sentence_and_head_that_differ_are_drawn() -> Non
     verdict = answers("padding.expand_padding_mask", off)
     assert (verdict.leaking, verdict.missing) == (0, 1)
     assert verdict.grids is not None
-    assert (verdict.grids.rows, verdict.grids.columns) == ("query", "key")
+    assert (verdict.grids.shown, verdict.grids.hidden) == ("seen", "hidden")
     assert verdict.grids.wanted == [[True] * 4] * 4
     assert verdict.grids.came == [[True] * 4, [True] * 4, [False, True, True, True], [True] * 4]
 

@@ -59,7 +59,7 @@ def test_a_truth_that_is_no_choice_points_to_the_learners_functions() -> None:
     revealed = predict(QUESTION, CHOICES, guess="a").reveal(0.7)
     assert revealed.right is None
     assert "none of the choices" in str(revealed)
-    assert "Check your functions" in str(revealed)
+    assert "run the checks of the functions it uses" in str(revealed)
     assert predictions.made == {}
 
 

@@ -19,6 +19,7 @@ from workbook.printing import code_spans
 made: dict[str, tuple[int, int]] = {}
 
 _LETTERS = "abcdefgh"
+_UNEXPECTED = "If you have changed the experiment, that is fine; else run the checks of the functions it uses."
 
 
 def predict(
@@ -102,7 +103,7 @@ class Choice(Prediction):
         if found is None:
             lines = [
                 f"The run gives {truth}, which is none of the choices.",
-                "Check your functions: is one of them wrong?",
+                _UNEXPECTED,
             ]
             return Revealed(self.question, tuple(lines), None)
         lines = [f"The run says {self._named(found)}."]
@@ -151,7 +152,7 @@ class Cells(Prediction):
         if tuple(cells.shape) != wanted:
             lines = [
                 f"The run gives a grid of {list(cells.shape)}, and the question has {list(wanted)}.",
-                "Check your functions.",
+                _UNEXPECTED,
             ]
             return Revealed(self.question, tuple(lines), None)
         if self.guess is None:
@@ -162,7 +163,7 @@ class Cells(Prediction):
         made[self.question] = (right, cells.numel())
         lines = [f"{right} of {cells.numel()} cells as you said."]
         if right < cells.numel():
-            lines += difference_text(cells, guess, queries=self.rows, keys=self.columns).splitlines()[1:-1]
+            lines += difference_text(cells, guess, self.rows, self.columns, names=("the run", "you")).splitlines()[1:-1]
             lines.append(f"! you said {self.means[0]}, the run says {self.means[1]}   ? the other way round   · right")
         return Revealed(self.question, tuple(lines), right == cells.numel())
 

@@ -144,20 +144,22 @@ def _count(expected: BoolGrid, received: BoolGrid) -> tuple[int, int]:
 # ---- the terminal -----------------------------------------------------------------------------------------------
 
 
-def difference_text(expected: Any, received: Any, queries: Any = None, keys: Any = None) -> str:
-    """The three grids for a terminal: `!` leaks, `?` is missing, `·` is right."""
-    return _as_text(compare(expected, received, queries, keys))
+def difference_text(
+    expected: Any, received: Any, queries: Any = None, keys: Any = None, *, names: tuple[str, str] = (EXPECTED, YOURS)
+) -> str:
+    """The three grids for a terminal: `!` leaks, `?` is missing, `·` is as it should be; `names` head the first two."""
+    return _as_text(compare(expected, received, queries, keys), names)
 
 
-def _as_text(comparison: Comparison) -> str:
+def _as_text(comparison: Comparison, names: tuple[str, str]) -> str:
     lines = [comparison.summary]
     if comparison.note:
         lines.append(f"({comparison.note})")
     if not comparison.queries or not comparison.keys:
         return "\n".join([*lines, "(no cells)"])
     blocks = [
-        [f"[{part}]", *grid_lines(comparison.words(part), comparison.queries, comparison.keys)]
-        for part in (EXPECTED, YOURS, DIFFERENCE)
+        [f"[{name}]", *grid_lines(comparison.words(part), comparison.queries, comparison.keys)]
+        for part, name in zip((EXPECTED, YOURS, DIFFERENCE), (*names, DIFFERENCE), strict=True)
     ]
     wide = sum(max(text_cells(line) for line in block) for block in blocks) + 8
     lines += beside(blocks) if wide <= 110 else [line for block in blocks for line in block]
@@ -168,7 +170,13 @@ def _as_text(comparison: Comparison) -> str:
 
 
 def difference(
-    expected: Any, received: Any, queries: Any = None, keys: Any = None, *, title: str | None = None
+    expected: Any,
+    received: Any,
+    queries: Any = None,
+    keys: Any = None,
+    *,
+    title: str | None = None,
+    names: tuple[str, str] = (EXPECTED, YOURS),
 ) -> Picture:
     """Draw expected / yours / difference. True = may attend.
 
@@ -178,25 +186,27 @@ def difference(
     Args:
         expected: bool [..., query, key] or [key].
         received: bool, of the same shape.
+        names: what stands over the first two grids.
 
     Raises:
         TypeError: when one is not bool.
         ValueError: when the shapes differ.
     """
     comparison = compare(expected, received, queries, keys)
-    text = "\n".join(([title] if title else []) + [_as_text(comparison)])
+    text = "\n".join(([title] if title else []) + [_as_text(comparison, names)])
     alt = style.lead(title) + comparison.alt
-    return Picture(lambda: _draw(comparison, title), text, alt)
+    return Picture(lambda: _draw(comparison, title, names), text, alt)
 
 
-def _draw(comparison: Comparison, title: str | None) -> "Figure":
+def _draw(comparison: Comparison, title: str | None, names: tuple[str, str]) -> "Figure":
     from .canvas import Canvas, text_width
     from .grids import draw_mask, draw_names, layout_for
 
     queries, keys = comparison.queries, comparison.keys
     layout = layout_for(queries, keys, widest=290)
     rows, columns = max(len(queries), 1), max(len(keys), 1)
-    width = max(layout.width_of(columns) + (24 if layout.turned else 0), 150)
+    longest = max(text_width(name, 14, bold=True) for name in names) + layout.left
+    width = max(layout.width_of(columns) + (24 if layout.turned else 0), 150, longest)
     margin, gap = 20, 30
     heading = f"{title}: {comparison.summary}" if title else comparison.summary
     legend = (
@@ -215,7 +225,7 @@ def _draw(comparison: Comparison, title: str | None) -> "Figure":
     y = head + 28 + layout.top
     for index, part in enumerate((EXPECTED, YOURS, DIFFERENCE)):
         x = margin + (inner - 3 * width - 2 * gap) / 2 + index * (width + gap) + layout.left
-        canvas.text(x, head + 14, part, size=14, bold=True, across="left")
+        canvas.text(x, head + 14, (*names, part)[index], size=14, bold=True, across="left")
         draw_names(canvas, layout, x, y, keys, "key")
         draw_names(canvas, layout, x, y, queries, "query")
         if part == DIFFERENCE:

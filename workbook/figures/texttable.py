@@ -11,7 +11,7 @@ LEGEND = (
     f"{MAY_ATTEND} may attend   {MAY_NOT_ATTEND} may not attend   (rows: query, who asks; columns: key, who is asked)"
 )
 DIFFERENCE_LEGEND = (
-    f"{LEAKING_GLYPH} leaking: seen but forbidden   {MISSING_GLYPH} missing: allowed but not seen   · right"
+    f"{LEAKING_GLYPH} leaking: seen but forbidden   {MISSING_GLYPH} missing: allowed but not seen   · as it should be"
 )
 
 

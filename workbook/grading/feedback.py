@@ -38,6 +38,7 @@ def as_text(verdict: Verdict) -> RenderableType:
     if verdict.grids is not None:
         text = difference_text(verdict.grids.wanted, verdict.grids.came)
         lines += [Text("    " + line) for line in text.splitlines()[1:]]  # the reason has the counts already
+        lines.append(Text(f"    ■ {verdict.grids.shown}   ⬚ {verdict.grids.hidden}"))
     if verdict.misconception is not None:
         lines.append(Text.assemble(("  Known as ", ""), (f"“{verdict.misconception}”", "bold"), f". {verdict.advice}"))
     lines.append(Text(f"  A hint: workbook hint {verdict.exercise}", style="dim"))
@@ -72,6 +73,8 @@ def as_html(verdict: Verdict) -> str:
             parts.append(f'<table style="margin:6px 0;border:none">{rows}</table>')
         if verdict.grids is not None:
             parts.append(difference_image(verdict.grids.wanted, verdict.grids.came))
+            words = f"drawn: filled = {verdict.grids.shown}, hatched = {verdict.grids.hidden}"
+            parts.append(f"<div><small>{html.escape(words)}</small></div>")
         if verdict.misconception is not None:
             name, advice = html.escape(verdict.misconception), code_spans(verdict.advice or "")
             parts.append(f'<div style="margin-top:6px">Known as <b>“{name}”</b>. {advice}</div>')

@@ -5,6 +5,7 @@ and what the oracle and the misconceptions make of them, is an ``Examination``, 
 """
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -164,7 +165,7 @@ def judge(spec: Spec, answer: Answer) -> Verdict:
             status="property broken",
             points=0,
             aspect=broken.kind,
-            reason=_PROPERTY_SENTENCES[broken.kind].format(detail=broken.broken),
+            reason=_PROPERTY_SENTENCES[broken.kind].format(detail=_with_names(spec, broken.broken or "")),
             call=_call_text(spec, exam.small),
         )
         return _named(exam, answer, property_broken)
@@ -349,11 +350,11 @@ def _explain_case(exam: Examination, place: int, difference: Difference, outcome
         message = f": {outcome.message.rstrip('.')}" if isinstance(outcome, Raised) and outcome.message else ""
         line = f" in line {outcome.line}" if isinstance(outcome, Raised) and outcome.line else ""
         if isinstance(difference.wanted, Raised):
-            owed = difference.wanted.types[0]
-            return {**told, "reason": f"{where} it raised {kind}{message}{line}, and a {owed} was wanted."}
+            owed = value_text(difference.wanted)
+            return {**told, "reason": f"{where} it raised {kind}{message}{line}, and {owed} was wanted."}
         return {**told, "status": "raised", "reason": f"{where} it raised {kind}{line}{message}."}
     if isinstance(difference.wanted, Raised):
-        return {**told, "reason": f"{where} a {difference.wanted.types[0]} was wanted, and it returned a value."}
+        return {**told, "reason": f"{where} {value_text(difference.wanted)} was wanted, and it returned a value."}
     if isinstance(difference.came, Unfit):
         return {
             **told,
@@ -390,7 +391,9 @@ def _explain_values(spec: Spec, difference: Difference, where: str) -> dict[str,
     if not leaking and not missing:
         return {"reason": reason + "."}
     reason += f": {leaking} leaking (seen but forbidden), {missing} missing (allowed but not seen)."
-    grids = _grids(*seen) if wanted.dim() else None
+    # In a mask of the padding, True is a hidden cell: the words say which is which.
+    words = ("taken for a word", "taken for padding") if spec.reading == "ignore" else ("seen", "hidden")
+    grids = Grids(*_slices(*seen), *words) if wanted.dim() else None
     return {"reason": reason, "leaking": leaking, "missing": missing, "grids": grids}
 
 
@@ -401,15 +404,20 @@ def reads(reading: str | None, value: Tensor) -> Tensor:
     return to_allowed(value.to(torch.long) if reading == "attention_mask" else value, reading or "allowed")
 
 
-def _grids(wanted: Tensor, came: Tensor) -> Grids:
+def _slices(wanted: Tensor, came: Tensor) -> tuple[list[list[bool]], list[list[bool]]]:
     """Cut out of two masks the part to draw: the queries and keys of the first sentence and head that differ."""
     if wanted.dim() == 1:
         wanted, came = wanted[None], came[None]
-    rows = "query" if wanted.dim() > 2 else "row"
     while wanted.dim() > 2:
         first = int((wanted != came).flatten(1).any(1).nonzero()[0])
         wanted, came = wanted[first], came[first]
-    return Grids(wanted.tolist(), came.tolist(), rows, "key" if rows == "query" else "column")
+    return wanted.tolist(), came.tolist()
+
+
+def _with_names(spec: Spec, detail: str) -> str:
+    """Put the argument's name where a property speaks of its number."""
+    names = spec.oracle.__code__.co_varnames[: spec.oracle.__code__.co_argcount]
+    return re.sub(r"input number (\d+)", lambda found: f"`{names[int(found[1]) - 1]}`", detail)
 
 
 def _call_text(spec: Spec, case: Case) -> str:
@@ -427,7 +435,7 @@ def value_text(value: Any, cells: int = SHOWN_CELLS) -> str:
     if isinstance(value, Returned):
         return value_text(value.value)
     if isinstance(value, Raised):
-        return f"a {value.types[0]}"
+        return f"{_article(value.types[0])} {value.types[0]}"
     if isinstance(value, Unfit):
         return f"{value.type}{list(value.shape) if value.shape is not None else ''}"
     if isinstance(value, Unwritten):
@@ -437,6 +445,10 @@ def value_text(value: Any, cells: int = SHOWN_CELLS) -> str:
     if isinstance(value, torch.dtype):
         return str(value)
     return repr(value)[:200]
+
+
+def _article(word: str) -> str:
+    return "an" if word[:1] in "AEIOU" else "a"
 
 
 def _numbers(value: Any) -> str:

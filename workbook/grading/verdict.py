@@ -8,12 +8,12 @@ Status = Literal["passed", "wrong", "property broken", "raised", "timed out", "n
 
 @dataclass(frozen=True)
 class Grids:
-    """Two masks to draw side by side, ``True`` = seen: what was wanted, what came, and the words along their axes."""
+    """Two masks to draw side by side, ``True`` = seen: what was wanted, what came, and what the two kinds of cells are."""
 
     wanted: list[list[bool]]
     came: list[list[bool]]
-    rows: str
-    columns: str
+    shown: str = "seen"
+    hidden: str = "hidden"
 
 
 @dataclass(frozen=True)

@@ -379,7 +379,7 @@ EXPAND_PADDING_MASK = Spec(
         ),
         misconception(
             "repeat instead of expand",
-            "The cells are right, but each head and query got a copy of its own; `expand` shows one row many times.",
+            "The cells are right, but each got a copy of its own: `.bool()` first and `expand` last, with nothing after it.",
             lambda mask, heads, queries: mask.bool()[:, None, None, :].repeat(1, heads, queries, 1),
         ),
         misconception(
@@ -715,6 +715,11 @@ MASKED_SOFTMAX = Spec(
             lambda scores, allowed: scores.masked_fill_(~allowed, -math.inf).softmax(-1),
         ),
         misconception(
+            "0 times -inf",
+            "0 × −∞ is NaN, and it lands on the keys you wanted to keep: choose with `torch.where` or `masked_fill`.",
+            lambda scores, allowed: (scores + (~allowed) * -math.inf).softmax(-1),
+        ),
+        misconception(
             "no mask",
             "The mask changes nothing here: the forbidden keys have to get exactly 0.",
             lambda scores, allowed: scores.softmax(-1),
@@ -913,6 +918,11 @@ PADDED_ATTENTION = Spec(
             "-1e9 in half precision",
             "float16 ends at −65504, so filling it with −1e9 is an error: fill with −∞ or `torch.finfo(scores.dtype).min`.",
             lambda query, key, value, mask: _attend(query, key, value, _columns(mask), number=-1e9),
+        ),
+        misconception(
+            "output and weights swapped",
+            "Both are right, but the output comes first and the weights second.",
+            lambda query, key, value, mask: _attend(query, key, value, _columns(mask))[::-1],
         ),
         misconception(
             "padding values zeroed instead of masked",
@@ -1258,6 +1268,15 @@ EXTENDED_ATTENTION_MASK = Spec(
             "a fixed number",
             "−1e9 does not exist in float16 (it overflows), and smaller ones are too weak: ask `torch.finfo(dtype).min`.",
             *(lambda mask, dtype, form=form: form(mask.bool(), dtype)[:, None, None, :] for form in _fixed_fills()),
+        ),
+        misconception(
+            "float32's minimum in every dtype",
+            "The mask has to be of `dtype`, with that dtype's own minimum: `torch.finfo(dtype).min`.",
+            lambda mask, dtype: (1 - mask[:, None, None, :]) * _lowest(torch.float32),
+            *(
+                lambda mask, dtype, form=form: form(mask.bool(), dtype)[:, None, None, :]
+                for form in _additive_forms(lambda dtype: _lowest(torch.float32))[:2]
+            ),
         ),
         misconception(
             "0 and 1 in the new shape",

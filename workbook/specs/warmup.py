@@ -61,7 +61,7 @@ SPECS = (
         misconceptions=(
             misconception(
                 "returns its input",
-                "The mask came back as it went in: every True must become False, and every False True (`~mask`).",
+                "The mask came back as it went in: every True must become False, and every False True.",
                 lambda mask: mask,
                 lambda mask: mask.clone(),
             ),
