@@ -252,7 +252,8 @@ def test_of_four_axes_the_first_sentence_and_head_that_differ_are_drawn() -> Non
         ("allowed", [True, False], [True, False]),
         ("ignore", [True, False], [False, True]),
         ("attention_mask", [1, 0], [True, False]),
-        ("additive", [0.0, -1e30], [True, True]),
+        ("additive", [0.0, -1e30], [True, False]),
+        ("additive", [0.0, -100.0], [True, True]),
         ("additive", [-0.0, -3.4e38], [True, False]),
         ("additive", [5.0, -math.inf], [True, False]),
         ("weights", [0.2, 0.0], [True, False]),
@@ -371,6 +372,7 @@ def test_every_owed_property_has_to_be_measured(name: str) -> None:
     assert judge(spec(name), whole).passed
     assert whole.measured is not None
     for place, left_out in enumerate(whole.measured):
+        assert isinstance(left_out, Measured)
         verdict = judge(spec(name), replace(whole, measured=whole.measured[:place] + whole.measured[place + 1 :]))
         assert (verdict.status, verdict.points, verdict.aspect) == ("property broken", 0, left_out.kind)
     for nothing in ((), None):
@@ -381,7 +383,8 @@ def test_every_owed_property_has_to_be_measured(name: str) -> None:
 def test_the_first_broken_property_in_the_specifications_order_is_told(name: str) -> None:
     whole = right(name)
     assert whole.measured is not None
-    broken = tuple(Measured(found.kind, f"{found.kind} is off") for found in reversed(whole.measured))
+    kinds = [found.kind for found in whole.measured if isinstance(found, Measured)]
+    broken = tuple(Measured(kind, f"{kind} is off") for kind in reversed(kinds))
     verdict = judge(spec(name), replace(whole, measured=broken))
     assert (verdict.status, verdict.aspect) == ("property broken", spec(name).properties[0].kind)
     assert f"{spec(name).properties[0].kind} is off" in verdict.reason
@@ -402,7 +405,8 @@ def test_gradients_that_a_child_sends_are_judged_here(gradients: Any) -> None:
     whole = right("padding.masked_softmax")
     assert whole.measured is not None
     forged = tuple(
-        replace(found, gradients=gradients) if found.kind == "gradients" else found for found in whole.measured
+        replace(found, gradients=gradients) if isinstance(found, Measured) and found.kind == "gradients" else found
+        for found in whole.measured
     )
     verdict = judge(spec("padding.masked_softmax"), replace(whole, measured=forged))
     assert (verdict.status, verdict.aspect) == ("property broken", "gradients")
@@ -462,3 +466,51 @@ def test_a_verdict_is_a_value_and_travels_as_plain_json() -> None:
     assert json.loads(json.dumps(verdict.to_json()))["misconception"] == "inverted"
     with pytest.raises(FrozenInstanceError):
         verdict.points = 3  # type: ignore[misc]
+
+
+#: Almost the most negative number of each format.
+FAR = {dtype: torch.finfo(dtype).min * 0.99 for dtype in (torch.float16, torch.bfloat16, torch.float32)}
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "aspect"),
+    [
+        ("padding.masked_softmax", lambda s, a: s.masked_fill(~a, -math.inf).softmax(-1).clamp(min=1e-6), "values"),
+        ("padding.additive_mask", lambda a, t: torch.zeros(a.shape, dtype=t).masked_fill(~a, FAR[t]), "values"),
+        ("warmup.invert_mask", lambda mask: (~mask).cpu(), "device"),
+        ("warmup.invert_mask", lambda mask: mask.logical_not_() if mask.dim() == 2 else ~mask, "inputs unchanged"),
+    ],
+)
+def test_nearly_right_is_wrong(name: str, function: Any, aspect: str) -> None:
+    """A forbidden weight is exactly 0, a mask is exact, the inputs stay as they were in every case."""
+    verdict = answers(name, function)
+    assert (verdict.points, verdict.aspect) == (0, aspect)
+
+
+def test_an_error_that_speaks_like_the_grader_is_told_as_it_is() -> None:
+    calls = []
+
+    def late(mask: Tensor) -> Tensor:
+        calls.append(1)
+        if len(calls) > len(examination("warmup.invert_mask", 0).cases):
+            raise ValueError("input number 99 is odd")
+        return ~mask
+
+    verdict = answers("warmup.invert_mask", late)
+    assert verdict.status == "property broken"
+    assert "it raised ValueError: input number 99 is odd" in verdict.reason
+
+
+def test_a_first_call_that_fills_a_cache_is_no_loop() -> None:
+    cache: dict[int, Tensor] = {}
+
+    def cached(lengths: Tensor, max_length: int | None = None, padding_side: str = "right") -> Tensor:
+        width = int(lengths.max()) if max_length is None else max_length
+        if padding_side not in ("right", "left") or bool((lengths < 0).any() | (lengths > width).any()):
+            raise ValueError
+        if width not in cache:
+            cache[width] = torch.arange(width, device=lengths.device)
+        position = cache[width] if padding_side == "right" else width - 1 - cache[width]
+        return (position < lengths[:, None]).long()
+
+    assert answers("padding.attention_mask_from_lengths", cached).passed

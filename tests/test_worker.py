@@ -132,7 +132,7 @@ def test_a_function_that_dies_only_when_it_is_measured_gets_nothing(quick: Worke
     """
     verdicts = grade(quick, solved_but("padding_mask", body))
     came = verdicts.pop(MASK.name)
-    assert (came.status, came.points) == ("property broken", 0)
+    assert (came.status, came.points) == ("timed out", 0)
     assert "stopped after 1 second" in came.reason
     assert all(verdict.passed for verdict in verdicts.values())
 
@@ -394,6 +394,7 @@ def test_a_child_sees_neither_expected_values_nor_the_parents_environment(worker
     source = """
         import os, sys
         found = [name for name in sys.modules if name.startswith(("workbook.", "solutions"))]
+        found.remove("workbook.exercises.padding")  # this very file
         found += [name for name in os.environ if "SECRET" in name or name.startswith("WORKBOOK")]
         found += [path for path in sys.path if path in ("", ".")]
         raise RuntimeError(f"found {found}, descriptors {sorted(os.listdir('/proc/self/fd'))}")

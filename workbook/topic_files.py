@@ -1,6 +1,7 @@
 """Loads topic files, the learner's and the solutions', straight from disk."""
 
 import functools
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -22,9 +23,19 @@ def load_topic(path: Path) -> ModuleType:
         FileNotFoundError: there is no such file.
         Exception: whatever the file raises while it is imported.
     """
-    module = ModuleType(f"workbook.exercises.{path.stem}")
+    # A solution under a name of its own, or it would take the place of what a notebook has imported.
+    room = "solutions" if path.parent == course.SOLUTIONS else "exercises"
+    module = ModuleType(f"workbook.{room}.{path.stem}")
     module.__file__ = str(path)
-    exec(compile(path.read_bytes(), str(path), "exec", dont_inherit=True), module.__dict__)
+    before = sys.modules.get(module.__name__)
+    sys.modules[module.__name__] = module  # dataclasses look their module up there
+    try:
+        exec(compile(path.read_bytes(), str(path), "exec", dont_inherit=True), module.__dict__)
+    except BaseException:
+        del sys.modules[module.__name__]
+        if before is not None:
+            sys.modules[module.__name__] = before  # what a notebook imports next is the last good version
+        raise
     return module
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
+from workbook.graded import without_reference
 from workbook.grading import runner
 from workbook.grading.judge import Here, examine
 from workbook.grading.verdict import Verdict
@@ -29,7 +30,7 @@ def check(name: str, function: Callable[..., Any] | None = None, *, seed: int = 
     """
     found = spec(name)
     if function is not None:
-        return examine(found, seed, Here(getattr(function, "__wrapped__", function)))
+        return examine(found, seed, Here(getattr(function, "__graded__", function)))
     return check_all([found], seed)[0]
 
 
@@ -38,10 +39,11 @@ def check_all(chosen: Iterable[Spec] | None = None, seed: int = CHECK_SEED) -> l
     chosen = specs() if chosen is None else tuple(chosen)
     modules: dict[str, Any] = {}
     verdicts = []
-    for found in chosen:
-        if found.topic not in modules:
-            modules[found.topic] = _load(found.topic)
-        verdicts.append(_verdict(found, modules[found.topic], seed))
+    with without_reference():
+        for found in chosen:
+            if found.topic not in modules:
+                modules[found.topic] = _load(found.topic)
+            verdicts.append(_verdict(found, modules[found.topic], seed))
     return verdicts
 
 

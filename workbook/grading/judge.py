@@ -19,7 +19,7 @@ from workbook.grading import runner
 from workbook.grading.runner import Ended, Measured, Outcome, Raised, Returned, Unfit, Unwritten
 from workbook.grading.verdict import Grids, Verdict
 from workbook.specs import spec as find_spec
-from workbook.specs.specification import Case, Misconception, Property, Spec
+from workbook.specs.specification import Case, Misconception, Property, Reading, Spec
 
 #: Floats may differ by this much, absolutely and in proportion; everything else is compared exactly.
 TOLERANCE = {torch.float64: 2e-5, torch.float32: 2e-5, torch.float16: 2e-3, torch.bfloat16: 2e-2}
@@ -35,7 +35,7 @@ class Answer:
     exercise: str
     seed: int
     outcomes: tuple[Outcome, ...]
-    measured: tuple[Measured, ...] | None = None
+    measured: tuple[Measured | Ended, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,9 @@ class Respondent(Protocol):
     def outcomes(self, spec: Spec, cases: Sequence[Case]) -> tuple[Outcome, ...]:
         """Run the cases."""
 
-    def measured(self, spec: Spec, properties: Sequence[Property], small: Case, large: Case) -> tuple[Measured, ...]:
+    def measured(
+        self, spec: Spec, properties: Sequence[Property], small: Case, large: Case
+    ) -> tuple[Measured | Ended, ...]:
         """Measure the properties in order, up to the first broken one."""
 
 
@@ -84,12 +86,14 @@ class Examination:
         self.spec = spec
         self.seed = seed
         rng = torch.Generator().manual_seed(seed)
-        self.cases = tuple(spec.cases(rng))
-        self.small, self.large = spec.sizes(rng)
+        with torch.device("cpu"):  # a learner's file may have set another default
+            self.cases = tuple(spec.cases(rng))
+            self.small, self.large = spec.sizes(rng)
 
     @cached_property
     def expected(self) -> tuple[Outcome, ...]:
-        outcomes = Here(self.spec.oracle).outcomes(self.spec, self.cases)
+        with torch.device("cpu"):
+            outcomes = Here(self.spec.oracle).outcomes(self.spec, self.cases)
         return tuple(observed(self.spec, case, outcome) for case, outcome in zip(self.cases, outcomes, strict=True))
 
     @cached_property
@@ -150,7 +154,8 @@ def judge(spec: Spec, answer: Answer) -> Verdict:
     )
     if all(isinstance(outcome, Unwritten) for outcome in answer.outcomes):
         return replace(base, status="not attempted", points=0, reason="Nothing is written here yet.")
-    ended = next((outcome for outcome in answer.outcomes if isinstance(outcome, Ended)), None)
+    given = (*answer.outcomes, *(answer.measured or ()))
+    ended = next((outcome for outcome in given if isinstance(outcome, Ended)), None)
     if ended is not None:
         status = "timed out" if ended.timed_out else "raised"
         return replace(base, status=status, points=0, reason=ended.reason)  # type: ignore[arg-type]
@@ -165,7 +170,7 @@ def judge(spec: Spec, answer: Answer) -> Verdict:
             status="property broken",
             points=0,
             aspect=broken.kind,
-            reason=_PROPERTY_SENTENCES[broken.kind].format(detail=_with_names(spec, broken.broken or "")),
+            reason=_property_sentence(spec, broken),
             call=_call_text(spec, exam.small),
         )
         return _named(exam, answer, property_broken)
@@ -178,7 +183,7 @@ def judge(spec: Spec, answer: Answer) -> Verdict:
 def _wrong(exam: Examination, answer: Answer) -> Iterator[tuple[int, Difference]]:
     """Yield the failing cases, in order, each with what differs there."""
     for place, (case, expected, outcome) in enumerate(zip(exam.cases, exam.expected, answer.outcomes, strict=True)):
-        difference = outcome_difference(expected, observed(exam.spec, case, outcome), exam.spec.reading_leaf)
+        difference = _outcome_difference(exam.spec, case, expected, observed(exam.spec, case, outcome))
         if difference is not None:
             yield place, difference
 
@@ -188,32 +193,53 @@ def observed(spec: Spec, case: Case, outcome: Outcome) -> Outcome:
     if spec.observe is None or not isinstance(outcome, Returned):
         return outcome
     try:
-        return Returned(spec.observe(case, outcome.value))
+        return replace(outcome, value=spec.observe(case, outcome.value))
     except Exception as error:  # a value that cannot even be observed is a wrong one, and says so
         return runner.raised(error, None)
 
 
-def outcome_difference(expected: Outcome, came: Outcome, telling: int = 0) -> Difference | None:
-    """Compare two outcomes; an exception is right where one of its type is owed. ``telling`` is as in ``difference``."""
+def _outcome_difference(spec: Spec, case: Case, expected: Outcome, came: Outcome) -> Difference | None:
+    return outcome_difference(expected, came, spec.reading_leaf, spec.reading, case.tolerance)
+
+
+def outcome_difference(
+    expected: Outcome,
+    came: Outcome,
+    telling: int = 0,
+    reading: Reading | None = None,
+    tolerance: float | None = None,
+) -> Difference | None:
+    """Compare two outcomes; an exception is right where one of its type is owed. The rest is as in ``difference``."""
     if isinstance(expected, Raised):
         if isinstance(came, Raised) and expected.types[0] in came.types:
             return None
         return Difference("structure", expected, came)
     if isinstance(came, Returned) and isinstance(expected, Returned):
-        return difference(expected.value, came.value, telling)
+        return difference(expected.value, came.value, telling, reading, tolerance)
     return Difference("structure", expected, came)
 
 
-def difference(wanted: Any, came: Any, telling: int = 0) -> Difference | None:
+def difference(
+    wanted: Any,
+    came: Any,
+    telling: int = 0,
+    reading: Reading | None = None,
+    tolerance: float | None = None,
+) -> Difference | None:
     """Compare two values: the structure first, then over all leaves shape, dtype, device and values, in that order.
 
     Where several leaves differ in one aspect, the leaf number ``telling`` is reported if it is among them, else the first.
+    That leaf is the one that ``reading`` is about: an additive mask is compared exactly, a weight of 0 has to be 0.
     """
     pairs: list[tuple[Any, Any]] = []
     if not _same_structure(wanted, came, pairs):
         return Difference("structure", wanted, came)
     for aspect in ASPECTS[1:]:
-        different = [place for place, (one, other) in enumerate(pairs) if _differ(aspect, one, other)]
+        different = [
+            place
+            for place, (one, other) in enumerate(pairs)
+            if _differ(aspect, one, other, reading if place == telling else None, tolerance)
+        ]
         if different:
             place = telling if telling in different else different[0]
             return Difference(aspect, *pairs[place], place, len(pairs))
@@ -239,7 +265,7 @@ def _same_structure(wanted: Any, came: Any, pairs: list[tuple[Any, Any]]) -> boo
     return True
 
 
-def _differ(aspect: str, wanted: Any, came: Any) -> bool:
+def _differ(aspect: str, wanted: Any, came: Any, reading: Reading | None, tolerance: float | None) -> bool:
     if not isinstance(wanted, Tensor):
         return aspect == "values" and not (wanted == came or (wanted != wanted and came != came))
     if aspect == "shape":
@@ -248,24 +274,30 @@ def _differ(aspect: str, wanted: Any, came: Any) -> bool:
         return _dtype(wanted) != _dtype(came)
     if aspect == "device":
         return isinstance(came, Unfit) and came.device != "cpu"
-    return isinstance(came, Unfit) or bool(_unequal(wanted, came).any())
+    return isinstance(came, Unfit) or bool(_unequal(wanted, came, reading, tolerance).any())
 
 
 def _dtype(value: Any) -> str:
     return str(value.dtype).removeprefix("torch.")
 
 
-def _unequal(wanted: Tensor, came: Tensor) -> Tensor:
+def _unequal(wanted: Tensor, came: Tensor, reading: Reading | None = None, tolerance: float | None = None) -> Tensor:
     """Return, cell by cell, where two tensors of one shape and dtype differ; NaN equals NaN, -0.0 equals 0.0."""
     if not wanted.dtype.is_floating_point:
         return wanted != came
-    tolerance = TOLERANCE[wanted.dtype]
-    return ~torch.isclose(came, wanted, rtol=tolerance, atol=tolerance, equal_nan=True)
+    if reading == "additive":
+        return (wanted != came) & ~(wanted.isnan() & came.isnan())
+    tolerance = max(TOLERANCE[wanted.dtype], tolerance or 0.0)
+    apart = ~torch.isclose(came, wanted, rtol=tolerance, atol=tolerance, equal_nan=True)
+    return apart | ((wanted == 0) & (came != 0)) if reading == "weights" else apart
 
 
 def _broken(exam: Examination, answer: Answer) -> Measured | None:
     """Return the first broken property; a property that was not measured although it should have been is broken."""
-    measured = {found.kind: found for found in answer.measured or ()}
+    for outcome in answer.outcomes:
+        if isinstance(outcome, Returned) and outcome.changed is not None:
+            return Measured("inputs unchanged", f"input number {outcome.changed} was changed in place")
+    measured = {found.kind: found for found in answer.measured or () if isinstance(found, Measured)}
     for wanted in exam.spec.properties:
         found = measured.get(wanted.kind, Measured(wanted.kind, "it could not be measured"))
         if found.broken is not None:
@@ -308,13 +340,13 @@ def _is(exam: Examination, known_answer: Answer, answer: Answer) -> bool:
         exam.cases, exam.expected, known_answer.outcomes, answer.outcomes, strict=True
     ):
         if isinstance(known, Raised):
-            if outcome_difference(expected, known) is not None:
+            if _outcome_difference(exam.spec, case, expected, known) is not None:
                 raises_alike.append(isinstance(outcome, Raised) and replace(outcome, line=known.line) == known)
             continue
         known, outcome = observed(exam.spec, case, known), observed(exam.spec, case, outcome)
-        if outcome_difference(known, outcome) is not None:
+        if outcome_difference(known, outcome, tolerance=case.tolerance) is not None:  # alike, not exact to the bit
             return False
-        wrong_value = wrong_value or outcome_difference(expected, known) is not None
+        wrong_value = wrong_value or _outcome_difference(exam.spec, case, expected, known) is not None
     broken = _broken_kind(exam, answer)
     if _broken_kind(exam, known_answer) != broken:
         return False
@@ -368,14 +400,15 @@ def _explain_case(exam: Examination, place: int, difference: Difference, outcome
     if difference.aspect in ("shape", "dtype"):
         one, other = (_aspect_text(difference.aspect, leaf) for leaf in (difference.came, difference.wanted))
         return {**told, "reason": f"{where} the {difference.aspect} is {one}, and {other} was wanted."}
-    return {**told, **_explain_values(spec, difference, where)}
+    return {**told, **_explain_values(spec, difference, where, case.tolerance)}
 
 
-def _explain_values(spec: Spec, difference: Difference, where: str) -> dict[str, Any]:
+def _explain_values(spec: Spec, difference: Difference, where: str, tolerance: float | None) -> dict[str, Any]:
     wanted, came = difference.wanted, difference.came
     if not isinstance(wanted, Tensor):
         return {"reason": f"{where} it returned {value_text(came)}, and {value_text(wanted)} was wanted."}
-    unequal = _unequal(wanted, came)
+    reading = spec.reading if difference.leaf == spec.reading_leaf else None
+    unequal = _unequal(wanted, came, reading, tolerance)
     reason = f"{where} {int(unequal.sum())} of {unequal.numel()} cells differ"
     if not came.isfinite().all() and wanted.isfinite().all():
         reason += ", and some are NaN or infinite"
@@ -401,7 +434,9 @@ def reads(reading: str | None, value: Tensor) -> Tensor:
     """Return which cells a result lets be seen, bool, ``True`` = seen."""
     if reading == "weights":
         return value.nan_to_num(1.0) > 0
-    return to_allowed(value.to(torch.long) if reading == "attention_mask" else value, reading or "allowed")
+    if reading == "additive":  # −1e9 is no finfo.min and wrong, but it does hide
+        return value.nan_to_num(-math.inf) > -1e3
+    return to_allowed(value, reading or "allowed")
 
 
 def _slices(wanted: Tensor, came: Tensor) -> tuple[list[list[bool]], list[list[bool]]]:
@@ -414,10 +449,22 @@ def _slices(wanted: Tensor, came: Tensor) -> tuple[list[list[bool]], list[list[b
     return wanted.tolist(), came.tolist()
 
 
+def _property_sentence(spec: Spec, broken: Measured) -> str:
+    detail = broken.broken or ""
+    if detail.startswith(runner.RAISED):
+        return f"The values are right, but when it was called once more, to look at “{broken.kind}”, {detail}"
+    return _PROPERTY_SENTENCES[broken.kind].format(detail=_with_names(spec, detail))
+
+
 def _with_names(spec: Spec, detail: str) -> str:
     """Put the argument's name where a property speaks of its number."""
     names = spec.oracle.__code__.co_varnames[: spec.oracle.__code__.co_argcount]
-    return re.sub(r"input number (\d+)", lambda found: f"`{names[int(found[1]) - 1]}`", detail)
+
+    def named(found: re.Match[str]) -> str:
+        place = int(found[1][:9]) - 1
+        return f"`{names[place]}`" if 0 <= place < len(names) else found[0]
+
+    return re.sub(r"input number (\d+)", named, detail)
 
 
 def _call_text(spec: Spec, case: Case) -> str:

@@ -31,6 +31,8 @@ MAX_ELEMENTS = 1_000_000
 MAX_NODES = 2_000
 MAX_DEPTH = 8
 MAX_TEXT = 500
+MAX_CLASSES = 200
+MAX_TAGS = 100_000
 MAX_JSON_BYTES = 8 << 20
 MAX_TENSOR_BYTES = 64 << 20
 #: The kinds of numbers that travel; the judge can compare and print each of them.
@@ -57,9 +59,10 @@ class Unfit:
 
 @dataclass(frozen=True)
 class Returned:
-    """The function returned ``value``, whose tensors are detached copies."""
+    """The function returned ``value``, whose tensors are detached copies; ``changed`` is the number of an input it changed."""
 
     value: Tree
+    changed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -119,13 +122,28 @@ def run(function: Callable[..., Any], name: str, call: Call, pack: Callable[[Any
     arguments, keywords = fresh(call[0]), fresh(call[1])
     try:
         value = function(*arguments, **keywords)
-        return Returned((pack or plain)(value))
+        return Returned((pack or plain)(value), _changed_input(call, (arguments, keywords)))
     except KeyboardInterrupt:  # the learner's own Ctrl-C in a notebook
         raise
     except BaseException as error:
         if type(error) is NotImplementedError and error.args == (name,):
             return Unwritten()
         return raised(error, file_of(function))
+
+
+def _changed_input(before: Call, after: Call) -> int | None:
+    """Return the number of the first input, from 1, that is not what it was, or ``None``."""
+    old, new = leaves(before), leaves(after)
+    if len(old) != len(new):
+        return 1
+    for place, (one, other) in enumerate(zip(old, new, strict=True)):
+        if isinstance(one, Tensor):
+            alike = one.shape == other.shape and one.dtype == other.dtype
+            if not alike or not bool(((one == other) | (one != one)).all()):
+                return place + 1
+        elif one is not other and one != other:
+            return place + 1
+    return None
 
 
 def raised(error: BaseException, file: str | None) -> Raised:
@@ -186,7 +204,7 @@ def _plain_tensor(tensor: Tensor) -> Tree:
 
     if type(tensor) not in (Tensor, torch.nn.Parameter):
         return unfit("it is a subclass of torch.Tensor")
-    if tensor.layout != torch.strided or tensor.is_quantized:
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_nested:
         return unfit("it is not a dense tensor")
     if tensor.device.type == "meta":
         return unfit("it is on the meta device, so it has no values")
@@ -207,11 +225,17 @@ def named(name: str, fields: list[str]) -> type:
 
     key = (name[:60], tuple(field[:60] for field in fields[:MAX_NODES]))
     if key not in _named:
+        if len(_named) >= MAX_CLASSES:  # no honest course has so many; each stays in memory for good
+            raise Malformed("too many kinds of tuples")
         _named[key] = collections.namedtuple(key[0], key[1], rename=True)  # type: ignore[misc]
     return _named[key]
 
 
 # --- properties ------------------------------------------------------------------------------------------------------
+
+
+#: What a broken property begins with if the function raised while it was measured.
+RAISED = "it raised "
 
 
 def measure(
@@ -223,24 +247,14 @@ def measure(
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        return Measured(kind, f"{type(error).__name__}: {raised(error, file_of(function)).message}")
+        return Measured(kind, f"{RAISED}{type(error).__name__}: {raised(error, file_of(function)).message}")
 
 
 def _inputs_unchanged(function: Callable[..., Any], options: dict, small: Call, large: Call | None) -> Measured:
     arguments, keywords = fresh(small[0]), fresh(small[1])
-    before = leaves((fresh(arguments), fresh(keywords)))
     function(*arguments, **keywords)
-    after = leaves((arguments, keywords))
-    if len(before) != len(after):
-        return Measured("inputs unchanged", "an input list or dict was changed in place")
-    for place, (old, new) in enumerate(zip(before, after, strict=True)):
-        if isinstance(old, Tensor):
-            same = old.shape == new.shape and old.dtype == new.dtype and bool(((old == new) | (old != old)).all())
-        else:
-            same = old == new
-        if not same:
-            return Measured("inputs unchanged", f"input number {place + 1} was changed in place")
-    return Measured("inputs unchanged", None)
+    place = _changed_input(small, (arguments, keywords))
+    return Measured("inputs unchanged", None if place is None else f"input number {place} was changed in place")
 
 
 def leaves(value: Any) -> list[Any]:
@@ -291,6 +305,8 @@ def work(function: Callable[..., Any], call: Call) -> tuple[int, int]:
 
 def _no_loop(function: Callable[..., Any], options: dict, small: Call, large: Call | None) -> Measured:
     assert large is not None  # the specification gives both sizes
+    for call in (small, large):  # once before counting: what a first call fills in, such as a cache, is no loop
+        function(*fresh(call[0]), **fresh(call[1]))
     operations, lines = zip(work(function, small), work(function, large), strict=True)
     if operations[1] > operations[0]:
         return Measured(
@@ -340,14 +356,18 @@ class _ElsewhereByDefault(TorchFunctionMode):
     MAKERS = frozenset((
         torch.arange, torch.empty, torch.empty_strided, torch.eye, torch.full, torch.linspace, torch.logspace,
         torch.ones, torch.rand, torch.randint, torch.randn, torch.randperm, torch.tensor, torch.as_tensor,
-        torch.scalar_tensor, torch.tril_indices, torch.triu_indices, torch.zeros,
+        torch.asarray, torch.scalar_tensor, torch.tril_indices, torch.triu_indices, torch.zeros,
     ))
     # fmt: on
 
     def __torch_function__(self, function: Any, kinds: Any, arguments: Any = (), keywords: Any = None) -> Any:
         keywords = dict(keywords or {})
-        if function not in self.MAKERS or keywords.get("device") is not None:
+        places = [item for item in (*arguments[1:], keywords.get("device")) if isinstance(item, str)]
+        if function is Tensor.cpu or (function is Tensor.to and places == ["cpu"]):
+            return arguments[0].to("meta")  # the CPU by name: on a GPU that is elsewhere
+        if function not in self.MAKERS or not (keywords.get("device") is None or keywords["device"] == "cpu" in places):
             return function(*arguments, **keywords)
+        keywords.pop("device", None)
         if function is torch.as_tensor and isinstance(arguments[0], Tensor):
             return function(*arguments, **keywords)
         made = function(*arguments, **keywords)
@@ -402,6 +422,7 @@ PROPERTIES: dict[str, Callable[[Callable[..., Any], dict, Call, Call | None], Me
 # --- the wire --------------------------------------------------------------------------------------------------------
 
 HEADER = struct.Struct("!II")
+_DTYPE_NAMES = {str(dtype).removeprefix("torch."): dtype for dtype in (*DTYPES, torch.complex64, torch.complex128)}
 
 
 class Malformed(ValueError):
@@ -431,7 +452,7 @@ def encode(message: dict[str, Any], tree: Tree = None) -> bytes:
         if isinstance(item, Unwritten):
             return {"unwritten": True}
         if isinstance(item, Returned):
-            return {"returned": tag(item.value)}
+            return {"returned": [tag(item.value), item.changed]}
         if isinstance(item, Measured):
             return {"measured": [item.kind, item.broken, tag(item.gradients)]}
         if isinstance(item, tuple) and hasattr(item, "_fields"):
@@ -458,7 +479,7 @@ def decode(text: bytes, blob: bytes, classes: dict[str, type] | None = None) -> 
     try:
         message = json.loads(text)
         tensors = load_tensors(blob) if blob else {}
-        return message, _untag(message.pop("tree"), tensors, classes or {}, 0)
+        return message, _untag(message.pop("tree"), tensors, classes or {}, 0, [0])
     except Malformed:
         raise
     except RecursionError as error:
@@ -467,9 +488,12 @@ def decode(text: bytes, blob: bytes, classes: dict[str, type] | None = None) -> 
         raise Malformed(f"{type(error).__name__}: {str(error)[:100]}") from error
 
 
-def _untag(item: Any, tensors: dict[str, Tensor], classes: dict[str, type], depth: int) -> Tree:
+def _untag(item: Any, tensors: dict[str, Tensor], classes: dict[str, type], depth: int, count: list[int]) -> Tree:
     if depth > 4 * MAX_DEPTH:
         raise Malformed("nested too deeply")
+    count[0] += 1
+    if count[0] > MAX_TAGS:
+        raise Malformed("too many values")
     if item is None or isinstance(item, bool | str):
         return item
     if not isinstance(item, dict) or len(item) != 1:
@@ -477,7 +501,7 @@ def _untag(item: Any, tensors: dict[str, Tensor], classes: dict[str, type], dept
     ((kind, value),) = item.items()
 
     def inner(entry: Any) -> Tree:
-        return _untag(entry, tensors, classes, depth + 1)
+        return _untag(entry, tensors, classes, depth + 1, count)
 
     match kind:
         case "int":
@@ -487,10 +511,7 @@ def _untag(item: Any, tensors: dict[str, Tensor], classes: dict[str, type], dept
         case "float":
             return float(value)
         case "dtype":
-            dtype = getattr(torch, str(value))
-            if not isinstance(dtype, torch.dtype):
-                raise Malformed("no dtype")
-            return dtype
+            return _DTYPE_NAMES[value]
         case "tensor":
             tensor = tensors[str(int(value))]
             if tensor.dtype not in DTYPES:
@@ -510,7 +531,8 @@ def _untag(item: Any, tensors: dict[str, Tensor], classes: dict[str, type], dept
         case "unwritten":
             return Unwritten()
         case "returned":
-            return Returned(inner(value))
+            returned, changed = value
+            return Returned(inner(returned), None if changed is None else int(changed))
         case "measured":
             name, broken, gradients = value
             return Measured(str(name), None if broken is None else str(broken)[:MAX_TEXT], inner(gradients))
@@ -558,14 +580,19 @@ def load(topic: str, source: bytes, file: str) -> types.ModuleType:
     """Execute a topic file's bytes as a module of its own."""
     module = types.ModuleType(f"workbook.exercises.{topic}")
     module.__file__ = file
-    exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
+    # Dataclasses look their module up there while it is executed; afterwards no other topic may import it.
+    sys.modules[module.__name__] = module
+    try:
+        exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
+    finally:
+        del sys.modules[module.__name__]
     return module
 
 
 def undecorated(module: types.ModuleType, function: str) -> Callable[..., Any] | None:
     """Return the function of that name as it was written, or ``None`` if there is none."""
     found = getattr(module, function, None)
-    found = getattr(found, "__wrapped__", found)
+    found = getattr(found, "__graded__", found)  # set by @exercise alone: decorators of the learner's own stay
     return found if callable(found) else None
 
 
@@ -627,6 +654,7 @@ def limit(memory: int, cpu_seconds: int) -> None:
 def become_child(connection: socket.socket, memory: int, cpu_seconds: int) -> None:
     """Turn a fresh fork into the child of one submission: its own session, no descriptor but its connection."""
     os.setsid()
+    die_with_parent()
     quiet = os.open(os.devnull, os.O_RDWR)
     kept = os.dup2(connection.detach(), 3, inheritable=False) if connection.fileno() != 3 else connection.detach()
     for standard in (0, 1, 2):
@@ -658,6 +686,12 @@ def end(pid: int) -> int:
     return os.waitpid(pid, 0)[1]
 
 
+def die_with_parent() -> None:
+    """Ask Linux to end this process when its parent ends (PR_SET_PDEATHSIG); elsewhere the closed connection does it."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
 def warm_up() -> None:
     """Do once what is slow or noisy the first time. One thread before any operation: a forked child could hang else."""
     torch.set_num_threads(1)
@@ -668,14 +702,26 @@ def warm_up() -> None:
     importlib.import_module("jaxtyping")
     shim = types.ModuleType("workbook")
     shim.exercise = lambda function: function  # type: ignore[attr-defined]
+    shim.__getattr__ = _not_while_grading  # type: ignore[method-assign]
     sys.modules["workbook"] = shim
+
+
+def _not_while_grading(name: str) -> Callable[..., Any]:
+    """Let a file import what it left over from trying things out, and refuse only its use."""
+    if name not in ("check", "device", "environment", "figures", "hint", "predict", "progress", "show", "who_moved"):
+        raise AttributeError(name)
+
+    def refuse(*arguments: Any, **keywords: Any) -> Any:
+        raise RuntimeError(f"workbook.{name} is not there while a submission is graded")
+
+    return refuse
 
 
 def main() -> None:
     """Be the warm process: fork a child per submission on the parent's command, and end it on another."""
     control = socket.socket(fileno=int(sys.argv[1]))
-    with contextlib.suppress(OSError, AttributeError):  # Linux only: die with the parent (PR_SET_PDEATHSIG)
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command, which ends this process itself
+    die_with_parent()
     warm_up()
     control.sendall(COMMAND.pack(b"r", os.getpid(), 0, 0))
     for command, pid, memory, cpu_seconds, descriptors in commands(control):

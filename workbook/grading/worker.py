@@ -240,14 +240,16 @@ class Submission:
             return tuple(reply)
         return (_fault(reply),) * len(cases)
 
-    def measured(self, spec: Spec, properties: Sequence[Property], small: Case, large: Case) -> tuple[Measured, ...]:
+    def measured(
+        self, spec: Spec, properties: Sequence[Property], small: Case, large: Case
+    ) -> tuple[Measured | Ended, ...]:
         """Have the child measure the properties; what it says can take points and never give them."""
         wanted = [(wanted.kind, wanted.options) for wanted in properties]
         tree = {"properties": wanted, "small": small.call, "large": large.call}
         reply = self._ask("measure", spec, tree)
         if isinstance(reply, list) and all(isinstance(item, Measured) for item in reply):
             return tuple(reply)
-        return (Measured(properties[0].kind, _fault(reply).reason),)
+        return (_fault(reply),)
 
     def _ask(self, what: str, spec: Spec, tree: Any) -> Any:
         failed = self._load(spec.topic)

@@ -63,6 +63,7 @@ def _padding_mask_cases(rng: torch.Generator) -> list[Case]:
     def ids(batch: int, sequence: int, pad: int, shortest: int = 1) -> Tensor:
         words = torch.randint(0, 50, (batch, sequence), generator=rng)
         words[words == pad] = 51
+        words[:, :1] = 1  # a word, beside a padding of -1 too
         for row, length in enumerate(lengths(rng, batch, sequence, shortest)):
             words[row, length:] = pad
         return words
@@ -80,6 +81,7 @@ def _padding_mask_cases(rng: torch.Generator) -> list[Case]:
         Case("a single token", (torch.tensor([[pad]]), pad)),
         Case("sequence length 0", (ids(batch, 0, pad, shortest=0), pad)),
         Case("padding id -1", (ids(batch, sequence, -1), -1)),
+        Case("large ids, as GPT-2's", (torch.randint(50_240, 50_257, (batch, 12), generator=rng), 50_256)),
     ]
 
 
@@ -188,7 +190,7 @@ def _from_lengths_cases(rng: torch.Generator) -> list[Case]:
 
 
 def _from_lengths_sizes(rng: torch.Generator) -> tuple[Case, Case]:
-    return Case("small", (torch.tensor([3, 4]), 5)), Case("large", (torch.tensor([7, 4, 0, 9, 2]), 11))
+    return Case("small", (torch.tensor([3, 4]), 5)), Case("large", (torch.tensor([7, 4, 1, 9, 2]), 11))
 
 
 def _positions(sizes: Tensor, max_length: int | None, padding_side: str) -> tuple[Tensor, Tensor]:
@@ -510,6 +512,7 @@ ADDITIVE_MASK = Spec(
             "a fixed number",
             "−1e9 does not exist in float16 (it overflows) and smaller ones are too weak: ask `torch.finfo(dtype).min`.",
             *_fixed_fills(),
+            *(lambda allowed, dtype, number=number: (1.0 - allowed.float()) * number for number in (-1e9, -1e4)),
         ),
         misconception(
             "float32's minimum in every dtype",
@@ -606,10 +609,11 @@ def _softmax_cases(rng: torch.Generator) -> list[Case]:
         Case("a mask per head", (normal(rng, batch, heads, query, key), _allowed(rng, batch, heads, query, key))),
         Case("a mask of queries and keys", (normal(rng, batch, heads, query, key), _allowed(rng, query, key))),
         Case("as many queries as keys", (normal(rng, batch, heads, key, key), _allowed(rng, batch, 1, key, key))),
-        Case("scores below -100", (low, _allowed(rng, batch, 1, 1, key))),
+        Case("scores below -100", (low, _allowed(rng, batch, 1, 1, key)), tolerance=1e-3),
         Case("a hidden key that leads by more than 100", (far, torch.tensor([False, True, True, True]))),
         Case("a hidden key that leads by 30,000", (very_far, torch.tensor([True, True, True, False]))),
-        Case("scores below -10,000", (very_low, _allowed(rng, 1, 1, 1, key))),
+        # float32 counts in steps of 0.002 there, so that right answers differ, too.
+        Case("scores below -10,000", (very_low, _allowed(rng, 1, 1, 1, key)), tolerance=2e-2),
         Case("all allowed", (normal(rng, batch, heads, query, key), torch.ones(1, 1, 1, key, dtype=torch.bool))),
         Case("one key", (normal(rng, batch, heads, query, 1), torch.ones(1, dtype=torch.bool))),
         Case("one query", (normal(rng, batch, heads, 1, key), _allowed(rng, batch, 1, 1, key))),
@@ -812,9 +816,21 @@ def _attention_cases(rng: torch.Generator) -> list[Case]:
         case("one key", (2, 2, 3, 1, 4)),
         case("dim 1", (2, 3, 4, 4, 1)),
         case("no queries", (2, 3, 0, 4, 8)),
+        _far_apart(rng),
         case("in float16", (2, 2, 3, 4, 4), dtype=torch.float16),
         case("in bfloat16", (2, 2, 3, 4, 4), dtype=torch.bfloat16),
     ]
+
+
+def _far_apart(rng: torch.Generator) -> Case:
+    """Real keys score below -10,000 and the padding's lead by more: only −∞, or a format's minimum, hides it.
+
+    All numbers are whole, so that every right answer computes these scores without rounding.
+    """
+    mask = attention_mask([2, 3], 4)
+    real = torch.randint(0, 3, (2, 2, 4, 4), generator=rng) - 8192.0
+    key = torch.where(mask[:, None, :, None] == 1, real, torch.tensor(8192.0))
+    return Case("padding that leads by far", (torch.ones(2, 2, 3, 4), key, normal(rng, 2, 2, 4, 4), mask))
 
 
 def _attention_sizes(rng: torch.Generator) -> tuple[Case, Case]:
@@ -869,6 +885,17 @@ def _weights_times_mask(query: Tensor, key: Tensor, value: Tensor, mask: Tensor)
     return weights @ value, weights
 
 
+def _attend_adding(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Any:
+    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
+    weights = (scores + bias[:, None, None, :].to(scores.dtype)).softmax(-1)
+    return weights @ value, weights
+
+
+def _renormalised(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Any:
+    weights = _share_out(_attend(query, key, value, None)[1] * _columns(mask))
+    return weights @ value, weights
+
+
 PADDED_ATTENTION = Spec(
     topic="padding",
     oracle=padded_attention,
@@ -918,6 +945,33 @@ PADDED_ATTENTION = Spec(
             "-1e9 in half precision",
             "float16 ends at −65504, so filling it with −1e9 is an error: fill with −∞ or `torch.finfo(scores.dtype).min`.",
             lambda query, key, value, mask: _attend(query, key, value, _columns(mask), number=-1e9),
+        ),
+        misconception(
+            "-100 for minus infinity",
+            "−100 (and −1e4) is only a number: a score that leads by more wins all the same. Fill with −∞ or `finfo.min`.",
+            *(
+                lambda query, key, value, mask, number=number: _attend(query, key, value, _columns(mask), number=number)
+                for number in (-20.0, -30.0, -50.0, -100.0, -1e3, -1e4)
+            ),
+            *(
+                lambda query, key, value, mask, number=number: _attend_adding(query, key, value, (1 - mask) * number)
+                for number in (-100.0, -1e3, -1e4)
+            ),
+        ),
+        misconception(
+            "renormalised after the softmax",
+            "Right until the padding's score leads by far: then 0 is all that is left to share out. Mask before the softmax.",
+            _renormalised,
+        ),
+        misconception(
+            "0/1 mask added",
+            "Adding 1 to the real keys' scores is a nudge, not a wall: the padding keeps a share.",
+            lambda query, key, value, mask: _attend_adding(query, key, value, mask),
+        ),
+        misconception(
+            "padding scores set to 0",
+            "A score of 0 is a score like any other: e⁰ = 1 is a share. Nothing is −∞, not 0.",
+            lambda query, key, value, mask: _attend(query, key, value, _columns(mask), number=0.0),
         ),
         misconception(
             "output and weights swapped",

@@ -14,11 +14,15 @@ Reading = Literal["allowed", "ignore", "attention_mask", "additive", "weights"]
 
 @dataclass(frozen=True)
 class Case:
-    """One call: its arguments in order, its keywords, and in a few words what it is there for."""
+    """One call: its arguments in order, its keywords, and in a few words what it is there for.
+
+    ``tolerance`` is for floats where rounding is large for every right answer too.
+    """
 
     about: str
     arguments: tuple[Any, ...]
     keywords: dict[str, Any] = field(default_factory=dict)
+    tolerance: float | None = None
 
     @property
     def call(self) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -41,6 +41,7 @@ def _cases(rng: torch.Generator) -> list[Case]:
         Case("four axes", (coin(rng, batch, heads, query, key),)),
         Case("all True", (torch.ones(query, key, dtype=torch.bool),)),
         Case("all False", (torch.zeros(query, key, dtype=torch.bool),)),
+        Case("axes of length 1", (coin(rng, 1, 1, key),)),
         Case("a single value", (torch.tensor(True),)),
         Case("no cells at all", (coin(rng, batch, 0),)),
     ]
