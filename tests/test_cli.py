@@ -130,7 +130,7 @@ def test_version(workbook: Workbook) -> None:
         ("submit --student A\x1b[31mB", "holds a character that cannot be printed"),
         ("submit --student Ada --out nowhere/ada.zip", "the folder nowhere is not there"),
         ("submit --student Ada --out .", ". is a folder"),
-        ("submit --student Ada --out text", "text is there and is no zip; it is not overwritten"),
+        ("submit --student Ada --out text", "text is there and is no submission; it is not overwritten"),
         ("grade", "Missing argument"),
         ("grade text", "Missing option '--out'"),
         ("grade nowhere --out grades", "nowhere is not there"),

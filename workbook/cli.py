@@ -244,16 +244,19 @@ def grade(
     seed = secrets.randbits(63) if seed is None else seed  # one for all: everyone is asked the same
     names = [submission_name(path) for path in paths]
     graded: list[GradedSubmission] = []
-    for each, json_name in zip(_graded(paths, specs, seed), json_names(names), strict=True):
-        graded.append(each)
-        with _writing(out):
-            write_verdicts(out, json_name, each)
-        _say(_summary(each))
+    try:
+        for each, json_name in zip(_graded(paths, specs, seed), json_names(names), strict=True):
+            graded.append(each)
+            with _writing(out):
+                write_verdicts(out, json_name, each)
+            _say(_summary(each))
+    except KeyboardInterrupt:  # what has been graded is not lost
+        _say(f"stopped: {len(graded)} of {len(paths)} submissions are graded", error=True)
     with _writing(out):
         gradebook = write_gradebook(out, graded, specs)
     unreadable = sum(not each.readable for each in graded)
     _say(f"{_count(len(graded) - unreadable, 'submission')} graded, {unreadable} unreadable (seed {seed}): {gradebook}")
-    return 0 if all(each.passed for each in graded) else 1
+    return 0 if len(graded) == len(paths) and all(each.passed for each in graded) else 1
 
 
 @app.command()

@@ -9,7 +9,15 @@ from pathlib import Path
 
 from workbook import course
 from workbook.files import shown, write_atomically
-from workbook.grading.submission import SIZE_LIMIT, Unreadable, WrongStudent, check_encoding, pack, valid_student
+from workbook.grading.submission import (
+    MANIFEST,
+    SIZE_LIMIT,
+    Unreadable,
+    WrongStudent,
+    check_encoding,
+    pack,
+    valid_student,
+)
 
 
 class CannotHandIn(ValueError):
@@ -112,8 +120,8 @@ def _check_path(path: Path) -> None:
         raise CannotHandIn(f"{path} is a folder; --out is the zip file to write")
     if not path.parent.is_dir():
         raise CannotHandIn(f"the folder {path.parent} is not there; {path.name} would be written into it")
-    if path.exists() and not zipfile.is_zipfile(path):
-        raise CannotHandIn(f"{path} is there and is no zip; it is not overwritten")
+    if path.exists() and not _is_submission(path):
+        raise CannotHandIn(f"{path} is there and is no submission; it is not overwritten")
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -121,3 +129,11 @@ def _write(path: Path, data: bytes) -> None:
         write_atomically(path, data)
     except OSError as error:
         raise CannotHandIn(f"{path} cannot be written ({error.strerror or error})") from None
+
+
+def _is_submission(path: Path) -> bool:
+    """Tell an earlier submission from other files, many of which are zips, too: documents, archives of tensors."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return MANIFEST in archive.namelist()
