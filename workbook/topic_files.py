@@ -27,15 +27,16 @@ def load_topic(path: Path) -> ModuleType:
     room = "solutions" if path.parent == course.SOLUTIONS else "exercises"
     module = ModuleType(f"workbook.{room}.{path.stem}")
     module.__file__ = str(path)
+    # Dataclasses look their module up there while it is executed. What a notebook has imported stays what it is: its
+    # functions find the newest ones themselves.
     before = sys.modules.get(module.__name__)
-    sys.modules[module.__name__] = module  # dataclasses look their module up there
+    sys.modules[module.__name__] = module
     try:
         exec(compile(path.read_bytes(), str(path), "exec", dont_inherit=True), module.__dict__)
-    except BaseException:
+    finally:
         del sys.modules[module.__name__]
         if before is not None:
-            sys.modules[module.__name__] = before  # what a notebook imports next is the last good version
-        raise
+            sys.modules[module.__name__] = before
     return module
 
 
