@@ -1,13 +1,12 @@
 """Loads topic files, the learner's and the solutions', straight from disk."""
 
 import functools
-import sys
 from pathlib import Path
 from types import ModuleType
 
 from workbook import course
 from workbook.graded import implementation
-from workbook.grading.runner import raised
+from workbook.grading import runner
 
 
 def topic_file(topic: str) -> Path:
@@ -23,28 +22,14 @@ def load_topic(path: Path) -> ModuleType:
         FileNotFoundError: there is no such file.
         Exception: whatever the file raises while it is imported.
     """
-    # A solution under a name of its own, or it would take the place of what a notebook has imported.
+    # A solution under a name of its own, or it would stand in for what a notebook has imported.
     room = "solutions" if path.parent == course.SOLUTIONS else "exercises"
-    module = ModuleType(f"workbook.{room}.{path.stem}")
-    module.__file__ = str(path)
-    # Dataclasses look their module up there while it is executed. What a notebook has imported stays what it is: its
-    # functions find the newest ones themselves.
-    before = sys.modules.get(module.__name__)
-    sys.modules[module.__name__] = module
-    try:
-        exec(compile(path.read_bytes(), str(path), "exec", dont_inherit=True), module.__dict__)
-    finally:
-        del sys.modules[module.__name__]
-        if before is not None:
-            sys.modules[module.__name__] = before
-    return module
+    return runner.load(f"workbook.{room}.{path.stem}", path.read_bytes(), str(path))
 
 
 def fault(error: BaseException, path: Path) -> str:
     """Say in one sentence why a topic file cannot be executed, and where."""
-    found = raised(error, str(path))
-    where = f" in line {found.line}" if found.line else ""
-    return f"{path.name} could not be imported: {found.types[0]}{where}: {found.message}."
+    return f"{path.name} could not be imported: {runner.import_fault(runner.raised(error, str(path)))}"
 
 
 def load_solution(topic: str) -> ModuleType:

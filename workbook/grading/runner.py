@@ -576,17 +576,27 @@ def exactly(connection: socket.socket, length: int) -> bytes:
 # --- the child -------------------------------------------------------------------------------------------------------
 
 
-def load(topic: str, source: bytes, file: str) -> types.ModuleType:
-    """Execute a topic file's bytes as a module of its own."""
-    module = types.ModuleType(f"workbook.exercises.{topic}")
+def load(name: str, source: bytes, file: str) -> types.ModuleType:
+    """Execute a topic file's bytes as a module of that name."""
+    module = types.ModuleType(name)
     module.__file__ = file
-    # Dataclasses look their module up there while it is executed; afterwards no other topic may import it.
-    sys.modules[module.__name__] = module
+    # Dataclasses look their module up there while it is executed. Afterwards all is as before: in a child no topic may
+    # import another, and what a notebook has imported stays what it is (its functions find the newest ones themselves).
+    before = sys.modules.get(name)
+    sys.modules[name] = module
     try:
         exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
     finally:
-        del sys.modules[module.__name__]
+        del sys.modules[name]
+        if before is not None:
+            sys.modules[name] = before
     return module
+
+
+def import_fault(found: Raised) -> str:
+    """Say why a topic file could not be executed, and in which line."""
+    where = f" in line {found.line}" if found.line else ""
+    return f"{found.types[0]}{where}: {found.message}."
 
 
 def undecorated(module: types.ModuleType, function: str) -> Callable[..., Any] | None:
@@ -605,7 +615,9 @@ def serve(connection: socket.socket) -> None:
         reply: Tree
         if message["do"] == "load":
             try:
-                topics[topic] = load(topic, bytes(tree["source"].numpy().tobytes()), f"{topic}.py")
+                topics[topic] = load(
+                    f"workbook.exercises.{topic}", bytes(tree["source"].numpy().tobytes()), f"{topic}.py"
+                )
                 reply = Returned(None)
             except BaseException as error:
                 reply = raised(error, f"{topic}.py")

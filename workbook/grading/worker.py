@@ -287,10 +287,7 @@ def _fault(reply: Any) -> Ended:
 
 
 def _import_fault(failed: Raised | Ended) -> str:
-    if isinstance(failed, Ended):
-        return failed.reason
-    where = f" in line {failed.line}" if failed.line else ""
-    return f"{failed.types[0] if failed.types else 'an error'}{where}: {failed.message}."
+    return failed.reason if isinstance(failed, Ended) else runner.import_fault(failed)
 
 
 def _without_answer(spec: Spec, status: Any, reason: str) -> Verdict:
