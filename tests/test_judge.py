@@ -123,6 +123,19 @@ def test_among_equal_differences_the_telling_leaf_is_reported() -> None:
     assert found.leaf == 0
 
 
+def test_a_field_or_key_is_told_by_its_name_and_every_leaf_may_be_a_mask() -> None:
+    Pair = namedtuple("Pair", "encoder decoder")
+    zeros = torch.zeros(2)
+    for wanted, came in (
+        (Pair(zeros, zeros), Pair(zeros, zeros - 1e-6)),
+        ({"encoder": zeros, "decoder": zeros}, {"encoder": zeros, "decoder": zeros - 1e-6}),
+    ):
+        assert difference(wanted, came, telling=0, reading="additive") is None  # the second leaf within the tolerance
+        found = difference(wanted, came, telling=None, reading="additive")
+        assert found is not None
+        assert (found.aspect, found.leaf, found.name) == ("values", 1, "decoder")
+
+
 # --- exactness and tolerance -----------------------------------------------------------------------------------------
 
 

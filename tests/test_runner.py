@@ -37,11 +37,38 @@ from workbook.grading.runner import (
     run,
 )
 from workbook.specs import spec
+from workbook.specs.specification import FunctionArgument
 
 Pair = namedtuple("Pair", "first second")
 NAME = "padding.padding_mask"
 IDS = torch.tensor([[3, 5, 0], [4, 0, 0]])
 CALL: Call = ((IDS, 0), {})
+
+
+# --- arguments that are functions -----------------------------------------------------------------------------------
+
+
+def test_an_argument_may_be_a_function_of_the_fixed_list_with_its_tensors() -> None:
+    weight = torch.tensor([[0.5, 2.0, -1.0]])
+    call: Call = ((FunctionArgument("word by word", (weight,)), torch.ones(4, 1)), {})
+
+    def apply(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        return function(x)
+
+    outcome = run(apply, NAME, call)
+    assert isinstance(outcome, Returned)
+    assert torch.equal(outcome.value, torch.tanh(torch.ones(4, 1) @ weight))
+    assert outcome.changed is None
+    sent = encode({}, list(call[0]))
+    _, came = decode(*parts(sent))
+    assert torch.equal(runner.as_function(came[0])(torch.ones(4, 1)), outcome.value)
+    assert measure(apply, "device", {}, call, None).broken is None
+    assert measure(lambda function, x: function(x) + torch.ones(4, 1), "device", {}, call, None).broken is not None
+
+
+def test_a_function_that_is_not_on_the_list_cannot_be_handed_over() -> None:
+    with pytest.raises(KeyError):
+        runner.as_function(FunctionArgument("os.system"))
 
 
 # --- copies ----------------------------------------------------------------------------------------------------------
@@ -366,6 +393,34 @@ def test_a_result_on_the_inputs_device_is_right_however_it_came_there(function: 
 )
 def test_a_tensor_made_without_a_device_is_reported(function: Callable[..., Any]) -> None:
     assert broken(function, "device", small=LENGTHS) is not None
+
+
+LENGTH_ALONE: Call = ((4,), {"device": "cpu"})
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda length, device=None: torch.arange(length, device=device),
+        lambda length, device=None: torch.arange(length).to(device),
+        lambda length, device=None: torch.ones(length, length, device=device).tril().bool(),
+        lambda length, device=None: torch.arange(length, device=device if device is not None else "cpu"),
+    ],
+)
+def test_a_constructor_that_obeys_its_device_is_right(function: Callable[..., Any]) -> None:
+    assert broken(function, "device", small=LENGTH_ALONE) is None
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda length, device=None: torch.arange(length),
+        lambda length, device=None: torch.arange(length, device="cpu"),
+        lambda length, device=None: torch.arange(length, device=device)[:, None] <= torch.arange(length),
+    ],
+)
+def test_a_constructor_that_ignores_its_device_is_reported(function: Callable[..., Any]) -> None:
+    assert broken(function, "device", small=LENGTH_ALONE) is not None
 
 
 def test_reading_a_value_is_not_held_against_the_learner() -> None:

@@ -19,7 +19,7 @@ from workbook.grading import runner
 from workbook.grading.runner import Ended, Measured, Outcome, Raised, Returned, Unfit, Unwritten
 from workbook.grading.verdict import Grids, Verdict
 from workbook.specs import spec as find_spec
-from workbook.specs.specification import Case, Misconception, Property, Reading, Spec
+from workbook.specs.specification import Case, FunctionArgument, Misconception, Property, Reading, Spec
 
 #: Floats may differ by this much, absolutely and in proportion; everything else is compared exactly.
 TOLERANCE = {torch.float64: 2e-5, torch.float32: 2e-5, torch.float16: 2e-3, torch.bfloat16: 2e-2}
@@ -40,13 +40,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Difference:
-    """The first thing in which two values differ: the leaf of each, and which leaf it is of how many."""
+    """The first thing in which two values differ: the leaf of each, which leaf it is of how many, and its name."""
 
     aspect: str
     wanted: Any
     came: Any
     leaf: int = 0
     leaves: int = 1
+    name: str = ""
 
 
 class Respondent(Protocol):
@@ -205,7 +206,7 @@ def _outcome_difference(spec: Spec, case: Case, expected: Outcome, came: Outcome
 def outcome_difference(
     expected: Outcome,
     came: Outcome,
-    telling: int = 0,
+    telling: int | None = 0,
     reading: Reading | None = None,
     tolerance: float | None = None,
 ) -> Difference | None:
@@ -222,33 +223,36 @@ def outcome_difference(
 def difference(
     wanted: Any,
     came: Any,
-    telling: int = 0,
+    telling: int | None = 0,
     reading: Reading | None = None,
     tolerance: float | None = None,
 ) -> Difference | None:
     """Compare two values: the structure first, then over all leaves shape, dtype, device and values, in that order.
 
     Where several leaves differ in one aspect, the leaf number ``telling`` is reported if it is among them, else the first.
-    That leaf is the one that ``reading`` is about: an additive mask is compared exactly, a weight of 0 has to be 0.
+    That leaf, or every leaf for ``None``, is what ``reading`` is about: an additive mask is compared exactly, a weight of 0
+    has to be 0.
     """
-    pairs: list[tuple[Any, Any]] = []
-    if not _same_structure(wanted, came, pairs):
+    leaves: list[tuple[Any, Any, str]] = []
+    if not _same_structure(wanted, came, leaves):
         return Difference("structure", wanted, came)
+    pairs = [(one, other) for one, other, _ in leaves]
     for aspect in ASPECTS[1:]:
         different = [
             place
             for place, (one, other) in enumerate(pairs)
-            if _differ(aspect, one, other, reading if place == telling else None, tolerance)
+            if _differ(aspect, one, other, reading if telling in (place, None) else None, tolerance)
         ]
         if different:
             place = telling if telling in different else different[0]
-            return Difference(aspect, *pairs[place], place, len(pairs))
+            return Difference(aspect, *pairs[place], place, len(pairs), leaves[place][2])
     return None
 
 
-def _same_structure(wanted: Any, came: Any, pairs: list[tuple[Any, Any]]) -> bool:
+def _same_structure(wanted: Any, came: Any, leaves: list[tuple[Any, Any, str]], name: str = "") -> bool:
+    """Walk through two values side by side; collect pairs of leaves, each with the field or key that it stands under."""
     if isinstance(wanted, Tensor):
-        pairs.append((wanted, came))
+        leaves.append((wanted, came, name))
         return isinstance(came, Tensor) or (isinstance(came, Unfit) and came.shape is not None)
     if isinstance(wanted, tuple) and hasattr(wanted, "_fields"):
         if getattr(came, "_fields", None) != wanted._fields or type(came).__name__ != type(wanted).__name__:
@@ -256,12 +260,15 @@ def _same_structure(wanted: Any, came: Any, pairs: list[tuple[Any, Any]]) -> boo
     elif type(wanted) is not type(came):
         return False
     if isinstance(wanted, tuple | list):
+        names = getattr(wanted, "_fields", (name,) * len(wanted))
         return len(wanted) == len(came) and all(
-            _same_structure(one, other, pairs) for one, other in zip(wanted, came, strict=True)
+            _same_structure(one, other, leaves, field) for one, other, field in zip(wanted, came, names, strict=True)
         )
     if isinstance(wanted, dict):
-        return wanted.keys() == came.keys() and all(_same_structure(wanted[key], came[key], pairs) for key in wanted)
-    pairs.append((wanted, came))
+        return wanted.keys() == came.keys() and all(
+            _same_structure(wanted[key], came[key], leaves, str(key)) for key in wanted
+        )
+    leaves.append((wanted, came, name))
     return True
 
 
@@ -375,7 +382,9 @@ def _explain_case(exam: Examination, place: int, difference: Difference, outcome
     told: dict[str, Any] = {"status": "wrong", "aspect": difference.aspect, "call": _call_text(spec, case)}
     told["wanted"], told["came"] = value_text(difference.wanted), value_text(difference.came)
     where = f"In the case “{case.about}”"
-    if difference.leaves > 1:
+    if difference.name:
+        where += f", in `{difference.name}`,"
+    elif difference.leaves > 1:
         where += f", in result {difference.leaf + 1} of {difference.leaves},"
     if isinstance(outcome, Raised | Unwritten):
         kind = outcome.types[0] if isinstance(outcome, Raised) else "NotImplementedError"
@@ -407,7 +416,7 @@ def _explain_values(spec: Spec, difference: Difference, where: str, tolerance: f
     wanted, came = difference.wanted, difference.came
     if not isinstance(wanted, Tensor):
         return {"reason": f"{where} it returned {value_text(came)}, and {value_text(wanted)} was wanted."}
-    reading = spec.reading if difference.leaf == spec.reading_leaf else None
+    reading = spec.reading if spec.reading_leaf in (difference.leaf, None) else None
     unequal = _unequal(wanted, came, reading, tolerance)
     reason = f"{where} {int(unequal.sum())} of {unequal.numel()} cells differ"
     if not came.isfinite().all() and wanted.isfinite().all():
@@ -417,15 +426,15 @@ def _explain_values(spec: Spec, difference: Difference, where: str, tolerance: f
         reason += (
             f"; the first is {list(first)}: {_numbers(came[first].item())} and not {_numbers(wanted[first].item())}"
         )
-    if spec.reading is None or difference.leaf != spec.reading_leaf:
+    if reading is None:
         return {"reason": reason + "."}
-    seen = [reads(spec.reading, tensor) for tensor in (wanted, came)]
+    seen = [reads(reading, tensor) for tensor in (wanted, came)]
     leaking, missing = int((seen[1] & ~seen[0]).sum()), int((seen[0] & ~seen[1]).sum())
     if not leaking and not missing:
         return {"reason": reason + "."}
     reason += f": {leaking} leaking (seen but forbidden), {missing} missing (allowed but not seen)."
     # In a mask of the padding, True is a hidden cell: the words say which is which.
-    words = ("taken for a word", "taken for padding") if spec.reading == "ignore" else ("seen", "hidden")
+    words = ("taken for a word", "taken for padding") if reading == "padding" else ("seen", "hidden")
     grids = Grids(*_slices(*seen), *words) if wanted.dim() else None
     return {"reason": reason, "leaking": leaking, "missing": missing, "grids": grids}
 
@@ -434,7 +443,9 @@ def reads(reading: str | None, value: Tensor) -> Tensor:
     """Return which cells a result lets be seen, bool, ``True`` = seen."""
     if reading == "weights":
         return value.nan_to_num(1.0) > 0
-    if reading == "additive":  # −1e9 is no finfo.min and wrong, but it does hide
+    if reading in ("padding", "ignore") and not value.is_floating_point():
+        return to_allowed(value, "ignore")
+    if reading in ("additive", "ignore", "padding"):  # −1e9 is no finfo.min and wrong, but it does hide
         return value.nan_to_num(-math.inf) > -1e3
     return to_allowed(value, reading or "allowed")
 
@@ -487,6 +498,8 @@ def value_text(value: Any, cells: int = SHOWN_CELLS) -> str:
         return f"{value.type}{list(value.shape) if value.shape is not None else ''}"
     if isinstance(value, Unwritten):
         return "nothing (not written yet)"
+    if isinstance(value, FunctionArgument):
+        return f"<{value.function}>"
     if isinstance(value, tuple | list) and any(isinstance(item, Tensor) for item in value):
         return f"a {type(value).__name__} of {len(value)}: " + ", ".join(value_text(item, 0) for item in value)
     if isinstance(value, torch.dtype):

@@ -16,7 +16,7 @@ import struct
 import sys
 import traceback
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,11 +117,52 @@ def fresh(value: Any, to: str | None = None) -> Any:
     return value
 
 
+def invoke(function: Callable[..., Any], arguments: Sequence[Any], keywords: dict[str, Any]) -> Any:
+    """Call ``function``; an argument that names a function of ``FUNCTIONS`` arrives as one."""
+    return function(*(as_function(item) for item in arguments), **{key: as_function(keywords[key]) for key in keywords})
+
+
+def as_function(value: Any) -> Any:
+    """Return the callable that a ``FunctionArgument`` of the specification names, and any other value as it is."""
+    if getattr(value, "_fields", None) != ("function", "tensors"):
+        return value
+    named_function, tensors = FUNCTIONS[value.function], value.tensors
+    return lambda x: named_function(x, *tensors)
+
+
+def _attention(x: Tensor, allowed: Tensor, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    scores = (x @ query) @ (x @ key).transpose(-1, -2) / x.shape[-1] ** 0.5
+    return scores.masked_fill(~allowed, -torch.inf).softmax(dim=-1) @ (x @ value)
+
+
+def _two_layers(x: Tensor, *tensors: Tensor) -> Tensor:
+    x = x + _attention(x, *tensors)
+    return x + _attention(x, *tensors)
+
+
+def _straight_through(x: Tensor) -> Tensor:
+    past = x.cumsum(0)
+    return x.new_ones(x.shape) + (past - past.detach())
+
+
+#: Functions of one tensor ``x [S, D]`` (and of tensors bound to them) that a case may hand over as an argument.
+FUNCTIONS: dict[str, Callable[..., Tensor]] = {
+    "attention": _attention,
+    "two layers of attention": _two_layers,
+    "word by word": lambda x, weight: torch.tanh(x @ weight),
+    "running sum": lambda x: x.cumsum(0),
+    "previous word": lambda x, first: torch.cat([first, x])[: x.shape[0]],
+    "layer norm": lambda x: torch.nn.functional.layer_norm(x, x.shape[-1:]),
+    "detached past": lambda x: x + x.detach().cumsum(0),
+    "straight through": _straight_through,
+}
+
+
 def run(function: Callable[..., Any], name: str, call: Call, pack: Callable[[Any], Tree] | None = None) -> Outcome:
     """Call ``function`` on a copy of the inputs and return what came of it, as plain values."""
     arguments, keywords = fresh(call[0]), fresh(call[1])
     try:
-        value = function(*arguments, **keywords)
+        value = invoke(function, arguments, keywords)
         return Returned((pack or plain)(value), _changed_input(call, (arguments, keywords)))
     except KeyboardInterrupt:  # the learner's own Ctrl-C in a notebook
         raise
@@ -252,7 +293,7 @@ def measure(
 
 def _inputs_unchanged(function: Callable[..., Any], options: dict, small: Call, large: Call | None) -> Measured:
     arguments, keywords = fresh(small[0]), fresh(small[1])
-    function(*arguments, **keywords)
+    invoke(function, arguments, keywords)
     place = _changed_input(small, (arguments, keywords))
     return Measured("inputs unchanged", None if place is None else f"input number {place} was changed in place")
 
@@ -297,7 +338,7 @@ def work(function: Callable[..., Any], call: Call) -> tuple[int, int]:
     sys.settrace(count_lines)
     try:
         with counter:
-            function(*arguments, **keywords)
+            invoke(function, arguments, keywords)
     finally:
         sys.settrace(outer)
     return counter.count, lines
@@ -306,7 +347,7 @@ def work(function: Callable[..., Any], call: Call) -> tuple[int, int]:
 def _no_loop(function: Callable[..., Any], options: dict, small: Call, large: Call | None) -> Measured:
     assert large is not None  # the specification gives both sizes
     for call in (small, large):  # once before counting: what a first call fills in, such as a cache, is no loop
-        function(*fresh(call[0]), **fresh(call[1]))
+        invoke(function, fresh(call[0]), fresh(call[1]))
     operations, lines = zip(work(function, small), work(function, large), strict=True)
     if operations[1] > operations[0]:
         return Measured(
@@ -318,7 +359,7 @@ def _no_loop(function: Callable[..., Any], options: dict, small: Call, large: Ca
 
 
 def _view(function: Callable[..., Any], options: dict, small: Call, large: Call | None) -> Measured:
-    result = function(*fresh(small[0]), **fresh(small[1]))
+    result = invoke(function, fresh(small[0]), fresh(small[1]))
     strides = {axis: result.stride(axis) for axis in options["axes"]}
     copied = [str(axis) for axis, stride in strides.items() if stride != 0]
     return Measured("view", f"the values were copied along axis {' and '.join(copied)}" if copied else None)
@@ -329,7 +370,7 @@ def _gradients(function: Callable[..., Any], options: dict, small: Call, large: 
     for place in options["arguments"]:
         arguments[place].requires_grad_(True)
     with torch.enable_grad():
-        outputs = [leaf for leaf in leaves(function(*arguments, **keywords)) if isinstance(leaf, Tensor)]
+        outputs = [leaf for leaf in leaves(invoke(function, arguments, keywords)) if isinstance(leaf, Tensor)]
         outputs = [output for output in outputs if output.requires_grad]
         if not outputs:
             return Measured("gradients", "no gradient comes back through it: the result is cut off from its inputs")
@@ -380,12 +421,17 @@ def _device(function: Callable[..., Any], options: dict, small: Call, large: Cal
     First on CPU inputs while new tensors go to `meta` unless told otherwise; a second try on `meta` inputs clears whoever
     moves a new tensor to the inputs' device afterwards. Errors from reading a meta tensor's values prove nothing.
     """
+
+    def inputs(device: str) -> Call:
+        keywords = {key: torch.device(device) if key == "device" else fresh(small[1][key], device) for key in small[1]}
+        return fresh(small[0], device), keywords
+
+    here = inputs("cpu")  # made before the mode is entered, which would take them elsewhere, too
     with _ElsewhereByDefault():
-        first = _where(function, fresh(small[0]), fresh(small[1]), "cpu")
+        first = _where(function, *here, "cpu")
     if first is None:
         return Measured("device", None)
-    keywords = {key: "meta" if key == "device" else fresh(value, "meta") for key, value in small[1].items()}
-    second = _where(function, fresh(small[0], "meta"), keywords, "meta")
+    second = _where(function, *inputs("meta"), "meta")
     # `UNREADABLE` is no evidence: the other run decides, and two of them leave the learner unharmed.
     evidence = [found for found in (first, second) if found != UNREADABLE]
     return Measured("device", evidence[0] if evidence and None not in evidence else None)
@@ -397,7 +443,7 @@ UNREADABLE = "unreadable"
 def _where(function: Callable[..., Any], arguments: Any, keywords: Any, device: str) -> str | None:
     """Return ``None`` if the result is on ``device``, else what is wrong, else ``UNREADABLE``."""
     try:
-        result = function(*arguments, **keywords)
+        result = invoke(function, arguments, keywords)
     except KeyboardInterrupt:
         raise
     except Exception as error:

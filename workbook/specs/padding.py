@@ -96,7 +96,7 @@ PADDING_MASK = Spec(
     points=1,
     cases=_padding_mask_cases,
     sizes=_padding_mask_sizes,
-    reading="ignore",
+    reading="padding",
     misconceptions=(
         misconception(
             "inverted",

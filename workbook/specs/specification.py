@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 #: How a result hides and shows cells, so that a verdict can count leaking and missing ones; see workbook/conventions.py.
-#: "weights" are attention weights: above 0 is seen.
-Reading = Literal["allowed", "ignore", "attention_mask", "additive", "weights"]
+#: "weights" are attention weights: above 0 is seen. "padding" is an "ignore" that tells of words, not of what they see. A
+#: float result of "ignore" is additive, as PyTorch's ``attn_mask`` is.
+Reading = Literal["allowed", "padding", "ignore", "attention_mask", "additive", "weights"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,17 @@ class Case:
     @property
     def call(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return self.arguments, self.keywords
+
+
+class FunctionArgument(NamedTuple):
+    """An argument that is a function: ``function`` is a name from the fixed list ``FUNCTIONS`` in grading/runner.py.
+
+    Whoever is graded gets a callable of one tensor; its ``tensors`` (weights, a mask) are bound to it. Functions do not
+    travel to the process that runs a submission, so that only names and tensors do.
+    """
+
+    function: str
+    tensors: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,8 +91,8 @@ class Spec:
     ``oracle`` is the obviously right, slow answer; its signature and docstring are what the learner's stub shows.
     ``cases(rng)`` draws the calls to compare on; ``sizes(rng)`` two calls of different size for the properties, the first
     of which serves those that need only one. ``observe(case, value)``, where several answers are right, turns a returned
-    value into what is compared. ``reading`` tells how the result number ``reading_leaf`` is read as a mask. ``given`` is
-    code that a learner's file starts with in place of a bare stub.
+    value into what is compared. ``reading`` tells how the result number ``reading_leaf`` is read as a mask, or every
+    result if that is ``None``. ``given`` is code that a learner's file starts with in place of a bare stub.
     """
 
     topic: str
@@ -91,7 +103,7 @@ class Spec:
     misconceptions: tuple[Misconception, ...]
     practice: bool = False
     reading: Reading | None = None
-    reading_leaf: int = 0
+    reading_leaf: int | None = 0
     properties: tuple[Property, ...] = ALWAYS
     observe: Callable[[Case, Any], Any] | None = None
     given: Callable[..., Any] | None = None
