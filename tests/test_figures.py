@@ -320,12 +320,24 @@ def test_difference_image_is_the_drawing_on_a_card_of_its_own():
 # ---- batch, pipeline, lens --------------------------------------------------------------------------------------
 
 
+def test_a_turned_name_ends_inside_the_figure():
+    eight = torch.ones(8, 8, dtype=torch.bool)
+    picture = figures.mask_grid(eight, keys=["a"] * 7 + ["a name that is very long"], queries=["a"] * 8, axes=("", ""))
+    drawn = pixels(picture)
+    background = drawn[2, 2]
+    edge = drawn[4:-4, -12:-4]  # inside the card's frame
+    assert (edge == background).all()
+
+
 def test_batch_grid_lists_words_and_counts_padding():
     picture = figures.batch_grid([TOKENS_A, TOKENS_B], names=["A", "B"])
     assert picture.text == "A   I    like  coffee  <pad>\nB   you  like  green   tea\n1 of 8 cells are padding"
     assert "sentence A: I like coffee <pad>" in picture.alt
     assert where(pixels(picture), style.FORBIDDEN).sum() > 1000
     assert where(pixels(figures.batch_grid([TOKENS_B])), style.FORBIDDEN).sum() == 0
+    labels = figures.batch_grid([["I", "like"], ["like", "–"]], names=["input", "asked for"], count_padding=False)
+    assert labels.text == "input       I     like\nasked for   like  –"
+    assert labels.alt == "input: I like; asked for: like –."
 
 
 def test_pipeline_shows_shares_and_fractions():
@@ -442,6 +454,9 @@ def test_measured_numbers_stay_out_of_the_text_unless_asked_for():
     assert one.text == other.text == "Time (lines, milliseconds over length)\n2 points each: bool"
     assert one.png != other.png
     assert "1.5" in figures.lines([8, 64], {"bool": [1.5, 2.5]}, numbers_in_text=True).text
+    floored = figures.lines([8, 64], {"bool": [1.5, 2.5]}, levels={"floor": 2.0})
+    assert floored.text.splitlines()[1] == "2 points each: bool; across at 2: floor"
+    assert floored.png != figures.lines([8, 64], {"bool": [1.5, 2.5]}).png
     assert figures.histogram([1, 2, 2], bins=2).text == "histogram, how many\n3 values in 2 bins"
     counted = figures.histogram([1, 2, 2], bins=2, numbers_in_text=True)
     assert counted.text.splitlines()[2:] == ["1 to 1.5   1", "1.5 to 2   2"]

@@ -54,7 +54,7 @@ def largest_difference(one: Tensor, other: Tensor) -> str:
         raise ValueError(f"the shapes are {tuple(one.shape)} and {tuple(other.shape)}; they have to be the same")
     if torch.equal(one, other):
         return "0"
-    difference = float((one.cpu().double() - other.cpu().double()).abs().max())
+    difference = float((one.detach().cpu().double() - other.detach().cpu().double()).abs().max())
     if difference < 1e-5:
         return "< 1e-5"
     return f"{difference:.0e}" if difference < 1e-3 else number(difference)

@@ -251,13 +251,15 @@ def lines(
     logx: bool = False,
     logy: bool = False,
     *,
+    levels: Mapping[str, float] | None = None,
     numbers_in_text: bool = False,
 ) -> Picture:
-    """Draw one line for each name in `series`, named at its end.
+    """Draw one line for each name in `series`.
 
     Args:
         x: the numbers along the horizontal axis.
         series: from a name to one number for each x.
+        levels: from a name to a height that is drawn across, dashed, such as a floor that no loss can pass.
         numbers_in_text: True writes the numbers into the text twin; leave it out for timings and random draws.
     """
     along = number_list(x, "x")
@@ -270,17 +272,20 @@ def lines(
         if len(numbers) != len(along):
             raise ValueError(f"series[{name!r}] has {len(numbers)} numbers; there are {len(along)} x")
     text = [_heading(title, xlabel, ylabel, "lines")]
-    text.append(f"{len(along)} points each: {', '.join(values)}")
-    alt = f"{text[0]}: {style.listing(list(values))}, {len(along)} points each."
+    across = {str(name): float(height) for name, height in (levels or {}).items()}
+    named_levels = "".join(f"; across at {style.number(height)}: {name}" for name, height in across.items())
+    text.append(f"{len(along)} points each: {', '.join(values)}{named_levels}")
+    alt = f"{text[0]}: {style.listing(list(values))}, {len(along)} points each{named_levels}."
     if numbers_in_text:
         cells = [[style.number(number) for number in numbers] for numbers in values.values()]
         text = [text[0], *grid_lines(cells, list(values), [style.number(value) for value in along], gap=2)]
-    return Picture(lambda: _draw_lines(along, values, xlabel, ylabel, title, logx, logy), "\n".join(text), alt)
+    return Picture(lambda: _draw_lines(along, values, across, xlabel, ylabel, title, logx, logy), "\n".join(text), alt)
 
 
 def _draw_lines(
     along: Sequence[float],
     values: Mapping[str, Sequence[float]],
+    levels: Mapping[str, float],
     xlabel: str | None,
     ylabel: str | None,
     title: str | None,
@@ -289,7 +294,7 @@ def _draw_lines(
 ) -> "Figure":
     from .canvas import font, text_width
 
-    legend = max(text_width(name, 12.5) for name in values) + 64
+    legend = max(text_width(name, 12.5) for name in (*values, *levels)) + 64
     axes = _axes(title, _WIDTH + legend, _HEIGHT + 20)
     place = axes.get_position()
     axes.set_position((place.x0, place.y0, place.width - legend / (_WIDTH + legend), place.height))
@@ -305,6 +310,8 @@ def _draw_lines(
             linewidth=1.8,
             label=name,
         )
+    for name, height in levels.items():
+        axes.axhline(height, color=style.INK, linestyle=(0, (5, 4)), linewidth=1.2, label=name)
     if logx:
         axes.set_xscale("log", base=2)
     if len(along) <= 12 and (logx or len(along) <= 6):

@@ -204,9 +204,9 @@ def _draw(comparison: Comparison, title: str | None, names: tuple[str, str]) -> 
 
     queries, keys = comparison.queries, comparison.keys
     layout = layout_for(queries, keys, widest=290)
-    rows, columns = max(len(queries), 1), max(len(keys), 1)
+    rows = max(len(queries), 1)
     longest = max(text_width(name, 14, bold=True) for name in names) + layout.left
-    width = max(layout.width_of(columns) + (24 if layout.turned else 0), 150, longest)
+    width = max(layout.width_of(keys), 150, longest)
     margin, gap = 20, 30
     heading = f"{title}: {comparison.summary}" if title else comparison.summary
     legend = (

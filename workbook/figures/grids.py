@@ -210,8 +210,15 @@ class Layout:
     turned: bool
     size: float  # of the names
 
-    def width_of(self, columns: int) -> float:
-        return self.left + columns * self.cell
+    def width_of(self, keys: Sequence[str]) -> float:
+        """The width of names and cells; a turned name may reach beyond the last cell."""
+        from .canvas import text_width
+
+        cells = len(keys) * self.cell
+        if self.turned:
+            ends = [(place + 0.5) * self.cell + 0.75 * text_width(key, self.size) for place, key in enumerate(keys)]
+            cells = max([cells, *ends])
+        return self.left + cells
 
     def height_of(self, rows: int) -> float:
         return self.top + rows * self.height
@@ -359,17 +366,13 @@ def draw_axis_titles(
     columns: int,
     axes: tuple[str, str] = AXES,
 ) -> None:
-    """Words for both axes around the cells whose upper left corner is (x, y)."""
-    canvas.text(x + columns * layout.cell / 2, y - layout.top - 10, f"{axes[1]} →", size=11.5, colour=style.GREY)
-    canvas.text(
-        x - layout.left - 10,
-        y + rows * layout.height / 2,
-        f"← {axes[0]}",
-        size=11.5,
-        colour=style.GREY,
-        turned=90,
-        up="center",
-    )
+    """Words for both axes around the cells whose upper left corner is (x, y); an axis without a word gets no arrow."""
+    look: dict[str, Any] = {"size": 11.5, "colour": style.GREY}
+    if axes[1]:
+        canvas.text(x + columns * layout.cell / 2, y - layout.top - 10, f"{axes[1]} →", **look)
+    if axes[0]:
+        middle = y + rows * layout.height / 2
+        canvas.text(x - layout.left - 10, middle, f"← {axes[0]}", **look, turned=90, up="center")
 
 
 def legend_start(means: tuple[str, str]) -> float:
@@ -415,7 +418,7 @@ def draw_panels(
     needed = text_width(axes[0] + " →", 11.5) + 6
     widths = [
         max(
-            axis_room + layout.width_of(len(panel.keys)),
+            axis_room + layout.width_of(panel.keys),
             axis_room + layout.left + text_width(axes[1], 11.5) + 20 if not panel.keys else 0,
             text_width(panel.name, 14, bold=True) + axis_room + layout.left,
             axis_room + layout.left + layout.cell * len(panel.keys) / 2 + text_width(axes[1] + " →", 11.5) / 2,
@@ -488,12 +491,15 @@ def draw_panels(
 # ---- a batch of words -------------------------------------------------------------------------------------------
 
 
-def batch_grid(rows: Any, title: str | None = None, names: Sequence[str] | None = None) -> Picture:
+def batch_grid(
+    rows: Any, title: str | None = None, names: Sequence[str] | None = None, *, count_padding: bool = True
+) -> Picture:
     """A batch as a grid of words: one sentence a row, padding hatched.
 
     Args:
         rows: sentences as lists of tokens; shorter ones leave a gap at the end, which is what padding is there to fill.
         names: names of the sentences; bare indices when not given.
+        count_padding: write under the grid how much of it is padding; False for rows that are no sentences of a batch.
     """
     if isinstance(rows, str) or not isinstance(rows, Sequence) or any(isinstance(row, str) for row in rows):
         raise TypeError(f"rows is {rows!r}; it must be a list of lists of tokens")
@@ -510,10 +516,11 @@ def batch_grid(rows: Any, title: str | None = None, names: Sequence[str] | None 
     ]
     count = sum(is_padding(word) for row in words for word in row)
     total = sum(len(row) for row in words)
-    tally = f"{count} of {total} cells are padding"
-    text = "\n".join(([title] if title else []) + lines + [tally])
-    said = "; ".join(f"sentence {label}: {' '.join(row)}" for label, row in zip(labels, words, strict=True))
-    alt = f"{style.lead(title)}{said}. {tally}."
+    tally = f"{count} of {total} cells are padding" if count_padding else ""
+    text = "\n".join(([title] if title else []) + lines + ([tally] if tally else []))
+    row_word = "sentence " if count_padding else ""
+    said = "; ".join(f"{row_word}{label}: {' '.join(row)}" for label, row in zip(labels, words, strict=True))
+    alt = f"{style.lead(title)}{said}." + (f" {tally}." if tally else "")
     return Picture(lambda: _draw_batch(words, labels, title, tally), text, alt)
 
 
@@ -526,7 +533,7 @@ def _draw_batch(words: list[list[str]], labels: list[str], title: str | None, ta
     left = max(text_width(label, 13, bold=True) for label in labels) + 14
     head = 42 if title else 14
     width = max(left + columns * cell, text_width(title or "", 16, bold=True), 200)
-    canvas = Canvas(width + 2 * margin, head + height * len(words) + 62)
+    canvas = Canvas(width + 2 * margin, head + height * len(words) + (62 if tally else 36))
     if title:
         canvas.text(margin, 26, title, size=16, bold=True, across="left")
     x, y = margin + left, head + 18
@@ -544,5 +551,6 @@ def _draw_batch(words: list[list[str]], labels: list[str], title: str | None, ta
             else:
                 canvas.rectangle(*corner, cell - 2, height - 2, fill="white", edge=style.FAINT)
                 canvas.text(*middle, word, size=14)
-    canvas.text(x, canvas.height - 22, tally, size=12, colour=style.GREY, across="left")
+    if tally:
+        canvas.text(x, canvas.height - 22, tally, size=12, colour=style.GREY, across="left")
     return canvas.figure
