@@ -235,7 +235,7 @@ def test_check_passes_the_solutions_and_no_stub(workbook: Workbook, project: Pat
     assert f"1 of {len(FUNCTIONS)} passed" in ran.out
     for name in FUNCTIONS:
         assert name in ran.out
-    solve(project, "padding")
+    solve(project, *course.TOPICS)
     ran = workbook("check")
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.splitlines()[-1].startswith(f"{len(FUNCTIONS)} of {len(FUNCTIONS)} passed, ")
@@ -259,7 +259,7 @@ def test_a_wrong_setting_is_wrong_usage(workbook: Workbook, monkeypatch: pytest.
 
 
 def test_a_file_that_does_not_parse_fails_its_functions_only(workbook: Workbook, project: Path) -> None:
-    solve(project, "warmup", "padding")
+    solve(project, *course.TOPICS)
     (course.EXERCISES / "padding.py").write_text("def padding_mask(:\n")
     ran = workbook("check", MASKED_MEAN, "warmup")
     assert (ran.code, ran.err) == (1, "")
@@ -413,7 +413,8 @@ def test_submit_warns_of_what_is_missing_or_does_not_parse(workbook: Workbook, p
     assert "workbook/exercises/warmup.py is not there" in ran.err
     assert "line 2 of workbook/exercises/padding.py does not parse" in ran.err
     with zipfile.ZipFile("ada.zip") as archive:
-        assert archive.namelist() == ["manifest.json", "exercises/padding.py"]
+        kept = [f"exercises/{topic}.py" for topic in course.TOPICS if topic != "warmup"]
+        assert archive.namelist() == ["manifest.json", *sorted(kept)]
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,18 @@
-"""``device()``: the one place that chooses a device."""
+"""``device()``, the one place that chooses a device; and every graded function on one."""
+
+import inspect
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from workbook import device
+from workbook.grading import judge as judging
+from workbook.grading.judge import examination
+from workbook.grading.runner import Returned, fresh, invoke, leaves, plain
+from workbook.specs import Spec, specs
+from workbook.topic_files import load_solution
 
 
 @pytest.fixture
@@ -50,3 +59,21 @@ def test_another_word_is_an_error(monkeypatch: pytest.MonkeyPatch, choice: str) 
     monkeypatch.setenv("WORKBOOK_DEVICE", choice)
     with pytest.raises(ValueError, match=f"WORKBOOK_DEVICE is '{choice}'; it can be cpu, cuda, mps or auto"):
         device()
+
+
+@pytest.mark.parametrize("where", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+@pytest.mark.parametrize("found", specs(), ids=lambda found: found.name)
+def test_oracle_and_solution_answer_on_every_device_as_on_the_cpu(found: Spec, where: str) -> None:
+    exam = examination(found.name, 0)
+    for function in (found.oracle, getattr(load_solution(found.topic), found.function)):
+        for case, expected in zip(exam.cases, exam.expected, strict=True):
+            if not isinstance(expected, Returned):
+                continue
+            keywords: dict[str, Any] = fresh(case.keywords, where)
+            if "device" in inspect.signature(function).parameters:
+                keywords["device"] = where
+            result = invoke(function, fresh(case.arguments, where), keywords)
+            assert {leaf.device.type for leaf in leaves(result) if isinstance(leaf, Tensor)} <= {where}
+            came = judging.observed(found, case, Returned(plain(result)))
+            difference = judging.outcome_difference(expected, came, tolerance=case.tolerance)
+            assert difference is None, case.about

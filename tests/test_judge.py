@@ -136,6 +136,17 @@ def test_a_field_or_key_is_told_by_its_name_and_every_leaf_may_be_a_mask() -> No
         assert (found.aspect, found.leaf, found.name) == ("values", 1, "decoder")
 
 
+def test_a_dict_is_told_by_the_keys_that_differ() -> None:
+    masks = spec("multihead.nn_transformer_masks")
+
+    def said(change: Callable[[dict], dict]) -> str:
+        return examine(masks, 0, Here(lambda *arguments: change(masks.oracle(*arguments)))).reason
+
+    assert "the dict lacks `tgt_mask`." in said(lambda found: {k: v for k, v in found.items() if k != "tgt_mask"})
+    assert "the dict has `src_mask` besides." in said(lambda found: {**found, "src_mask": found["tgt_mask"]})
+    assert "under `tgt_mask` stands None, and a bool tensor of shape" in said(lambda found: {**found, "tgt_mask": None})
+
+
 # --- exactness and tolerance -----------------------------------------------------------------------------------------
 
 

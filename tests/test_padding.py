@@ -320,21 +320,3 @@ def test_the_sentence_of_the_course_comes_out_in_quarters(functions: Any) -> Non
     mean = functions["masked_mean"](VALUES_A[None], ATTENTION_MASK[:1])
     torch.testing.assert_close(mean, torch.tensor([[2 / 3, 2 / 3]]))
     assert math.isclose(float(weights[0, 0, 0] @ VALUES_A[:, 0]), 0.5, rel_tol=1e-6)
-
-
-# --- on a GPU --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.cuda
-@pytest.mark.parametrize("spec", specs(), ids=lambda spec: spec.name)
-def test_oracle_and_solution_answer_on_a_gpu_as_on_the_cpu(spec: Any) -> None:
-    from workbook.grading.judge import examination
-    from workbook.grading.runner import Returned, fresh, leaves, plain
-
-    exam = examination(spec.name, 0)
-    for function in (spec.oracle, getattr(load_solution(spec.topic), spec.function)):
-        for case, expected in zip(exam.cases, exam.expected, strict=True):
-            if isinstance(expected, Returned):
-                result = function(*fresh(case.arguments, "cuda"), **fresh(case.keywords, "cuda"))
-                assert {leaf.device.type for leaf in leaves(result) if isinstance(leaf, Tensor)} <= {"cuda"}
-                assert difference(expected.value, plain(result)) is None, case.about

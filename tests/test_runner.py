@@ -526,8 +526,14 @@ def trees() -> st.SearchStrategy[Any]:
     return st.recursive(leaf, branch, max_leaves=12)
 
 
+def kind(value: Any) -> Any:
+    """The class; of a NamedTuple its name and fields, since on the other side there is a class of its own."""
+    fields = getattr(value, "_fields", None)
+    return (type(value).__name__, fields) if fields else type(value)
+
+
 def same(one: Any, other: Any) -> bool:
-    if type(one) is not type(other):
+    if kind(one) != kind(other):
         return False
     if isinstance(one, Returned):
         return same(one.value, other.value)

@@ -15,7 +15,8 @@ from workbook.topic_files import load_solution
 EVERY = pytest.mark.parametrize("found", specs(), ids=lambda found: found.name)
 TOPICS = pytest.mark.parametrize("topic", course.TOPICS)
 #: What a learner's file may import, and a solution's: no topic ever another, so that one mistake costs one exercise.
-MAY_IMPORT = {"torch", "jaxtyping", "math", "typing", "collections.abc", "dataclasses", "functools", "itertools"}
+MAY_IMPORT = {"torch", "torch.nn.functional", "jaxtyping", "math", "typing", "collections.abc"}
+MAY_IMPORT |= {"dataclasses", "functools", "itertools"}
 
 
 def functions(source: str) -> dict[str, ast.FunctionDef]:

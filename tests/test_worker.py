@@ -201,7 +201,7 @@ UNLOADABLE = {
 def test_a_file_that_cannot_be_imported_costs_that_file_only(quick: Worker, how: str) -> None:
     source, status, words = UNLOADABLE[how]
     warmup = (course.SOLUTIONS / "warmup.py").read_bytes()
-    verdicts = quick.grade({"padding": source.encode(), "warmup": warmup}, specs(), 0)
+    verdicts = quick.grade({"padding": source.encode(), "warmup": warmup}, specs(["warmup", "padding"]), 0)
     for verdict in verdicts:
         if verdict.exercise.startswith("warmup."):
             assert verdict.passed

@@ -26,7 +26,6 @@ from workbook.specs import Spec, specs
 from workbook.topic_files import load_solution
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-TOPICS = ("warmup", "padding")
 ROUNDS = 15
 
 
@@ -62,7 +61,7 @@ def plain_calls(seed: int) -> Callable[[int], None]:
     """The baseline: every solution called on every case of one seed, with nothing around it."""
     calls = [
         (getattr(load_solution(found.topic), found.function), runner.fresh(case.call))
-        for found in specs(TOPICS)
+        for found in specs()
         for case, expected in zip(
             examination(found.name, seed).cases, examination(found.name, seed).expected, strict=True
         )
@@ -71,7 +70,7 @@ def plain_calls(seed: int) -> Callable[[int], None]:
 
     def call(number: int) -> None:
         for function, (arguments, keywords) in calls:
-            function(*arguments, **keywords)
+            runner.invoke(function, arguments, keywords)
 
     return call
 
@@ -84,13 +83,13 @@ def first_mistake(found: Spec) -> Here:
 def rows() -> list[Row]:
     """Measure everything."""
     baseline = median(plain_calls(0))
-    checks = {found.name: median(lambda number, name=found.name: check(name)) for found in specs(["padding"])}  # type: ignore[misc]
+    checks = {found.name: median(lambda number, name=found.name: check(name)) for found in specs()}  # type: ignore[misc]
     slowest = max(checks, key=lambda name: checks[name])
     wrong = {found.name: median(lambda number, found=found: examine(found, 2000 + number, first_mistake(found)))  # type: ignore[misc]
-             for found in specs(["padding"])}  # fmt: skip
+             for found in specs()}  # fmt: skip
     slowest_wrong = max(wrong, key=lambda name: wrong[name])
-    files = {topic: (course.SOLUTIONS / f"{topic}.py").read_bytes() for topic in TOPICS}
-    chosen = specs(TOPICS)
+    files = {topic: (course.SOLUTIONS / f"{topic}.py").read_bytes() for topic in course.TOPICS}
+    chosen = specs()
 
     def start(number: int) -> None:
         with Worker():
@@ -98,7 +97,7 @@ def rows() -> list[Row]:
 
     found = [
         Row("one plain call of all solutions on all their cases (the baseline)", baseline),
-        Row("`check()` of a padding function, the median of them all", statistics.median(checks.values()), 0.1),
+        Row("`check()` of a function, the median of them all", statistics.median(checks.values()), 0.1),
         Row(f"`check()` of the slowest of them, `{slowest}`", checks[slowest], 0.1),
         Row(f"a wrong answer under a fresh seed, oracle and advice included: the slowest, `{slowest_wrong}`",
             wrong[slowest_wrong], 0.1),

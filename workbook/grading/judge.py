@@ -401,6 +401,8 @@ def _explain_case(exam: Examination, place: int, difference: Difference, outcome
             **told,
             "reason": f"{where} it returned {difference.came.type}, which does not count: {difference.came.why}.",
         }
+    if isinstance(difference.wanted, dict) and isinstance(difference.came, dict):
+        return {**told, "reason": f"{where} {_keys_text(difference.wanted, difference.came)}."}
     if difference.aspect == "structure":
         return {
             **told,
@@ -519,6 +521,16 @@ def _numbers(value: Any) -> str:
     if math.isnan(value) or math.isinf(value):
         return str(value)
     return f"{value:.4g}".replace("-0", "0") if value == 0 else f"{value:.4g}"
+
+
+def _keys_text(wanted: dict, came: dict) -> str:
+    """Say in which keys two dicts differ, or that one of their values is of another kind."""
+    lacking, more = ([f"`{key}`" for key in one if key not in other] for one, other in ((wanted, came), (came, wanted)))
+    parts = [f"lacks {', '.join(lacking)}"] * bool(lacking) + [f"has {', '.join(more)} besides"] * bool(more)
+    if parts:
+        return f"the dict {' and '.join(parts)}"
+    kinds = [key for key in wanted if not _same_structure(wanted[key], came[key], [])]
+    return f"under `{kinds[0]}` stands {value_text(came[kinds[0]])}, and {_kind_text(wanted[kinds[0]])} was wanted"
 
 
 def _kind_text(value: Any) -> str:
