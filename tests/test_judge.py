@@ -147,6 +147,32 @@ def test_a_dict_is_told_by_the_keys_that_differ() -> None:
     assert "under `tgt_mask` stands None, and a bool tensor of shape" in said(lambda found: {**found, "tgt_mask": None})
 
 
+def test_an_argument_that_was_changed_is_told_by_its_name() -> None:
+    attention = spec("multihead.multi_head_attention")
+    solution = load_solution("multihead").multi_head_attention
+
+    def spoils_a_weight(query: Tensor, key: Tensor, value: Tensor, weights: Any, *rest: Any, **masks: Any) -> Any:
+        result = solution(query, key, value, weights, *rest, **masks)
+        weights.in_proj_bias.add_(1)
+        return result
+
+    def spoils_a_keyword(*arguments: Any, key_padding_mask: Any = None, attn_mask: Any = None) -> Any:
+        result = solution(*arguments, key_padding_mask=key_padding_mask, attn_mask=attn_mask)
+        if key_padding_mask is not None:
+            key_padding_mask.logical_not_()
+        return result
+
+    def spoils_what_it_was_given(function: Any, inputs: Tensor) -> Any:
+        result = load_solution("causal").dependency_matrix(function, inputs)
+        inputs.add_(1)
+        return result
+
+    assert "`weights` was changed in place" in examine(attention, 0, Here(spoils_a_weight)).reason
+    assert "`key_padding_mask` was changed in place" in examine(attention, 0, Here(spoils_a_keyword)).reason
+    found = examine(spec("causal.dependency_matrix"), 0, Here(spoils_what_it_was_given))
+    assert "`inputs` was changed in place" in found.reason
+
+
 # --- exactness and tolerance -----------------------------------------------------------------------------------------
 
 

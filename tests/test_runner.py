@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy
 import pytest
 import torch
 from hypothesis import given
@@ -417,6 +418,8 @@ def test_a_constructor_that_obeys_its_device_is_right(function: Callable[..., An
         lambda length, device=None: torch.arange(length),
         lambda length, device=None: torch.arange(length, device="cpu"),
         lambda length, device=None: torch.arange(length, device=device)[:, None] <= torch.arange(length),
+        lambda length, device=None: torch.from_numpy(numpy.tri(length)),
+        lambda length, device=None: torch.BoolTensor([True] * length),
     ],
 )
 def test_a_constructor_that_ignores_its_device_is_reported(function: Callable[..., Any]) -> None:

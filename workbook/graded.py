@@ -7,7 +7,6 @@ with one line that says so, so that no notebook and no later exercise is ever bl
 import contextlib
 import functools
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -123,11 +122,10 @@ def _solution(name: str) -> Callable[..., Any]:
 
 
 def _announce(name: str) -> None:
-    """Say once per notebook cell, or once per process, that the reference answers in the learner's place."""
+    """Say that the reference answers in the learner's place: once, and again when the file has changed."""
     if os.environ.get("WORKBOOK_FALLBACK", "visible") == "silent":
         return
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None  # type: ignore[attr-defined]
-    moment = (shell.execution_count if shell else 0, name)
+    moment = (_read.get(_file(_WRITTEN[name]), 0), name)
     if moment not in _announced:
         _announced.add(moment)
         print(f"({name} is not written yet, so the reference answers here: workbook/exercises/{name.split('.')[0]}.py)")

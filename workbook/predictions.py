@@ -193,7 +193,7 @@ def _card(mark: str, question: str, body: str, colour: str) -> str:
 
 def _lines(lines: Sequence[str]) -> str:
     """Lines as they are: where there is more than one they are a grid, whose columns stay under each other."""
-    look = "margin:4px 0;" + ("font-family:monospace;white-space:pre" if len(lines) > 1 else "")
+    look = "margin:4px 0;" + ("font-family:monospace;white-space:pre-wrap" if len(lines) > 1 else "")
     return f'<div style="{look}">{html.escape(chr(10).join(lines))}</div>'
 
 

@@ -1,5 +1,6 @@
 """Loads topic files, the learner's and the solutions', straight from disk."""
 
+import ast
 import functools
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +26,21 @@ def load_topic(path: Path) -> ModuleType:
     # A solution under a name of its own, or it would stand in for what a notebook has imported.
     room = "solutions" if path.parent == course.SOLUTIONS else "exercises"
     return runner.load(f"workbook.{room}.{path.stem}", path.read_bytes(), str(path))
+
+
+def reaches_into_the_course(path: Path) -> str | None:
+    """Say in one sentence that a file takes more of the course than ``exercise``, which is not there in grading.
+
+    A name that the package itself exports may stand among the imports, left over from trying things out.
+    """
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        for module in modules:
+            if module.startswith("workbook.") or module.partition(".")[0] == "solutions":
+                line = f"line {node.lineno}"  # type: ignore[attr-defined]
+                return f"{path.name} imports {module} in {line}, which is not there when a submission is graded."
+    return None
 
 
 def fault(error: BaseException, path: Path) -> str:

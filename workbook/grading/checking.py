@@ -10,7 +10,7 @@ from workbook.grading.judge import Here, examine
 from workbook.grading.verdict import Verdict
 from workbook.specs import spec, specs
 from workbook.specs.specification import Spec
-from workbook.topic_files import fault, load_topic, topic_file
+from workbook.topic_files import fault, load_topic, reaches_into_the_course, topic_file
 
 #: The cases of a check are the same from one check to the next, so that a learner can follow one failing case; a
 #: submission is graded on other ones.
@@ -50,7 +50,8 @@ def check_all(chosen: Iterable[Spec] | None = None, seed: int = CHECK_SEED) -> l
 def _load(topic: str) -> Any:
     path = topic_file(topic)
     try:
-        return load_topic(path)
+        module = load_topic(path)
+        return reaches_into_the_course(path) or module
     except FileNotFoundError:
         return f"{path.name} is not there; `workbook reset {topic}` brings it back."
     except KeyboardInterrupt:
@@ -67,7 +68,7 @@ def _verdict(found: Spec, module: Any, seed: int) -> Verdict:
     if function is None:
         reason = f"{found.topic}.py defines no function {found.function}; `workbook reset {found.name}` brings it back."
         return replace(base, status="not attempted", reason=reason)
-    return examine(found, seed, Here(function))
+    return examine(found, seed, Here(function, runner.named_tuples([module])))
 
 
 class Progress:

@@ -90,7 +90,7 @@ def progress_text(progress: "Progress") -> str:
         bar = "█" * round(20 * done / len(verdicts))
         points, whole = (sum(getattr(verdict, name) for verdict in verdicts) for name in ("points", "max_points"))
         lines.append(f"{topic:12} {bar:░<20} {done:2} of {len(verdicts):2} functions, {points:2} of {whole:2} points")
-        lines += [f"    {_open(verdict)}" for verdict in verdicts if not verdict.passed]
+        lines += [f"    {words}" for words in _all_open(verdicts)]
     if progress.predictions:
         right, cells = (sum(pair[place] for pair in progress.predictions.values()) for place in (0, 1))
         lines.append(f"predictions: {right} of {cells} right, in {len(progress.predictions)} questions")
@@ -103,7 +103,7 @@ def progress_html(progress: "Progress") -> str:
     for topic, verdicts in _by_topic(progress.verdicts).items():
         done = sum(verdict.passed for verdict in verdicts)
         points, whole = (sum(getattr(verdict, name) for verdict in verdicts) for name in ("points", "max_points"))
-        todo = "; ".join(html.escape(_open(verdict)) for verdict in verdicts if not verdict.passed)
+        todo = "<br>".join(html.escape(words) for words in _all_open(verdicts))
         bar = f'<progress value="{done}" max="{len(verdicts)}" style="width:160px"></progress>'
         cells = (
             f"<b>{html.escape(topic)}</b>",
@@ -129,6 +129,16 @@ def _points(verdict: Verdict) -> str:
 def _told(verdict: Verdict) -> list[tuple[str, str]]:
     told = (("called", verdict.call), ("wanted", verdict.wanted), ("came", verdict.came))
     return [(label, text) for label, text in told if text is not None]
+
+
+def _all_open(verdicts: list[Verdict]) -> list[str]:
+    """The functions that are still open: those that were tried one by one, the others by their number."""
+    tried = [verdict for verdict in verdicts if not verdict.passed and verdict.status != "not attempted"]
+    untouched = [verdict for verdict in verdicts if verdict.status == "not attempted"]
+    if len(untouched) <= 3:
+        return [_open(verdict) for verdict in verdicts if not verdict.passed]
+    first = untouched[0].exercise.partition(".")[2]
+    return [*(_open(verdict) for verdict in tried), f"○ {len(untouched)} not attempted, the first: {first}"]
 
 
 def _open(verdict: Verdict) -> str:

@@ -4,10 +4,11 @@ An answer is what came of every case and of every property measured. What it is 
 and what the oracle and the misconceptions make of them, is an ``Examination``, which is made once per seed.
 """
 
+import contextlib
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
@@ -64,17 +65,19 @@ class Respondent(Protocol):
 
 @dataclass(frozen=True)
 class Here:
-    """A function of this process as the respondent."""
+    """A function of this process as the respondent; ``classes`` are the NamedTuples of its own file."""
 
     function: Callable[..., Any]
+    classes: Mapping[str, type] = field(default_factory=dict)
 
     def outcomes(self, spec: Spec, cases: Sequence[Case]) -> tuple[Outcome, ...]:
-        return tuple(runner.run(self.function, spec.name, case.call) for case in cases)
+        return tuple(runner.run(self.function, spec.name, runner.recast(case.call, self.classes)) for case in cases)
 
     def measured(self, spec: Spec, properties: Sequence[Property], small: Case, large: Case) -> tuple[Measured, ...]:
         found = []
         for wanted in properties:
-            found.append(runner.measure(self.function, wanted.kind, wanted.options, small.call, large.call))
+            calls = [runner.recast(case.call, self.classes) for case in (small, large)]
+            found.append(runner.measure(self.function, wanted.kind, wanted.options, *calls))
             if found[-1].broken is not None:
                 break
         return tuple(found)
@@ -87,13 +90,13 @@ class Examination:
         self.spec = spec
         self.seed = seed
         rng = torch.Generator().manual_seed(seed)
-        with torch.device("cpu"):  # a learner's file may have set another default
+        with _torch_as_always():
             self.cases = tuple(spec.cases(rng))
             self.small, self.large = spec.sizes(rng)
 
     @cached_property
     def expected(self) -> tuple[Outcome, ...]:
-        with torch.device("cpu"):
+        with _torch_as_always():
             outcomes = Here(self.spec.oracle).outcomes(self.spec, self.cases)
         return tuple(observed(self.spec, case, outcome) for case, outcome in zip(self.cases, outcomes, strict=True))
 
@@ -113,6 +116,18 @@ class Examination:
             for known in self.spec.misconceptions
             for implementation in known.implementations
         )
+
+
+@contextlib.contextmanager
+def _torch_as_always() -> Iterator[None]:
+    """Undo for a while what a learner's file may have set: another default device, another default dtype."""
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.device("cpu"):
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
 
 
 @lru_cache(maxsize=256)
@@ -171,7 +186,7 @@ def judge(spec: Spec, answer: Answer) -> Verdict:
             status="property broken",
             points=0,
             aspect=broken.kind,
-            reason=_property_sentence(spec, broken),
+            reason=_property_sentence(spec, exam.small, broken),
             call=_call_text(spec, exam.small),
         )
         return _named(exam, answer, property_broken)
@@ -301,18 +316,19 @@ def _unequal(wanted: Tensor, came: Tensor, reading: Reading | None = None, toler
 
 def _broken(exam: Examination, answer: Answer) -> Measured | None:
     """Return the first broken property; a property that was not measured although it should have been is broken."""
-    for outcome in answer.outcomes:
+    for case, outcome in zip(exam.cases, answer.outcomes, strict=True):
         if isinstance(outcome, Returned) and outcome.changed is not None:
-            return Measured("inputs unchanged", f"input number {outcome.changed} was changed in place")
+            detail = f"input number {outcome.changed} was changed in place"
+            return Measured("inputs unchanged", _with_names(exam.spec, case, detail))
     measured = {found.kind: found for found in answer.measured or () if isinstance(found, Measured)}
     for wanted in exam.spec.properties:
         found = measured.get(wanted.kind, Measured(wanted.kind, "it could not be measured"))
         if found.broken is not None:
             return found
         if wanted.kind == "gradients":
-            detail = _gradient_fault(exam.gradients, found.gradients)
-            if detail is not None:
-                return Measured(wanted.kind, detail)
+            fault = _gradient_fault(exam.gradients, found.gradients)
+            if fault is not None:
+                return Measured(wanted.kind, fault)
     return None
 
 
@@ -369,7 +385,7 @@ def _broken_kind(exam: Examination, answer: Answer) -> str | None:
 
 _PROPERTY_SENTENCES = {
     "inputs unchanged": "The values are right, but {detail}: return something new and leave the caller's tensors alone.",
-    "device": "The values are right on the CPU, but {detail}: give every new tensor `device=` of the inputs.",
+    "device": "The values are right on the CPU, but {detail}: give every new tensor its `device=`.",
     "no loop": "The values are right, but the work grows with the sizes ({detail}): let one tensor operation do all cells.",
     "view": "The values are right, but {detail}: an expanded view shows one row many times without storing it.",
     "gradients": "The values are right, but the way back is not: {detail}.",
@@ -435,8 +451,9 @@ def _explain_values(spec: Spec, difference: Difference, where: str, tolerance: f
     if not leaking and not missing:
         return {"reason": reason + "."}
     reason += f": {leaking} leaking (seen but forbidden), {missing} missing (allowed but not seen)."
-    # In a mask of the padding, True is a hidden cell: the words say which is which.
-    words = ("taken for a word", "taken for padding") if reading == "padding" else ("seen", "hidden")
+    # Where True is a hidden cell, the words say which is which.
+    said = {"padding": ("taken for a word", "taken for padding"), "ignore": ("seen (False)", "hidden (True)")}
+    words = ("seen", "hidden") if wanted.is_floating_point() else said.get(reading, ("seen", "hidden"))
     grids = Grids(*_slices(*seen), *words) if wanted.dim() else None
     return {"reason": reason, "leaking": leaking, "missing": missing, "grids": grids}
 
@@ -462,16 +479,16 @@ def _slices(wanted: Tensor, came: Tensor) -> tuple[list[list[bool]], list[list[b
     return wanted.tolist(), came.tolist()
 
 
-def _property_sentence(spec: Spec, broken: Measured) -> str:
+def _property_sentence(spec: Spec, case: Case, broken: Measured) -> str:
     detail = broken.broken or ""
     if detail.startswith(runner.RAISED):
         return f"The values are right, but when it was called once more, to look at “{broken.kind}”, {detail}"
-    return _PROPERTY_SENTENCES[broken.kind].format(detail=_with_names(spec, detail))
+    return _PROPERTY_SENTENCES[broken.kind].format(detail=_with_names(spec, case, detail))
 
 
-def _with_names(spec: Spec, detail: str) -> str:
+def _with_names(spec: Spec, case: Case, detail: str) -> str:
     """Put the argument's name where a property speaks of its number."""
-    names = spec.oracle.__code__.co_varnames[: spec.oracle.__code__.co_argcount]
+    names = [*spec.oracle.__code__.co_varnames[: len(case.arguments)], *case.keywords]
 
     def named(found: re.Match[str]) -> str:
         place = int(found[1][:9]) - 1
@@ -502,6 +519,11 @@ def value_text(value: Any, cells: int = SHOWN_CELLS) -> str:
         return "nothing (not written yet)"
     if isinstance(value, FunctionArgument):
         return f"<{value.function}>"
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        inner = ", ".join(f"{field}: {value_text(item, 0)}" for field, item in zip(value._fields, value, strict=True))
+        return f"{_article(type(value).__name__)} {type(value).__name__} ({inner})"
+    if isinstance(value, dict):
+        return "a dict {" + ", ".join(f"{key}: {value_text(item, 0)}" for key, item in value.items()) + "}"
     if isinstance(value, tuple | list) and any(isinstance(item, Tensor) for item in value):
         return f"a {type(value).__name__} of {len(value)}: " + ", ".join(value_text(item, 0) for item in value)
     if isinstance(value, torch.dtype):

@@ -16,7 +16,7 @@ import struct
 import sys
 import traceback
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,6 +122,17 @@ def invoke(function: Callable[..., Any], arguments: Sequence[Any], keywords: dic
     return function(*(as_function(item) for item in arguments), **{key: as_function(keywords[key]) for key in keywords})
 
 
+def recast(value: Any, classes: Mapping[str, type]) -> Any:
+    """Rebuild NamedTuples among the inputs with the classes of the file that is run, as the wire does."""
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return classes.get(type(value).__name__, type(value))(*(recast(item, classes) for item in value))
+    if isinstance(value, tuple):
+        return tuple(recast(item, classes) for item in value)
+    if isinstance(value, dict):
+        return {key: recast(item, classes) for key, item in value.items()}
+    return value
+
+
 def as_function(value: Any) -> Any:
     """Return the callable that a ``FunctionArgument`` of the specification names, and any other value as it is."""
     if getattr(value, "_fields", None) != ("function", "tensors"):
@@ -173,18 +184,27 @@ def run(function: Callable[..., Any], name: str, call: Call, pack: Callable[[Any
 
 
 def _changed_input(before: Call, after: Call) -> int | None:
-    """Return the number of the first input, from 1, that is not what it was, or ``None``."""
+    """Return the number of the first argument, from 1 and keywords last, that is not what it was, or ``None``."""
+    for number, (one, other) in enumerate(
+        zip((*before[0], *before[1].values()), (*after[0], *after[1].values()), strict=True)
+    ):
+        if not _unchanged(one, other):
+            return number + 1
+    return None
+
+
+def _unchanged(before: Any, after: Any) -> bool:
     old, new = leaves(before), leaves(after)
     if len(old) != len(new):
-        return 1
-    for place, (one, other) in enumerate(zip(old, new, strict=True)):
+        return False
+    for one, other in zip(old, new, strict=True):
         if isinstance(one, Tensor):
             alike = one.shape == other.shape and one.dtype == other.dtype
             if not alike or not bool(((one == other) | (one != one)).all()):
-                return place + 1
+                return False
         elif one is not other and one != other:
-            return place + 1
-    return None
+            return False
+    return True
 
 
 def raised(error: BaseException, file: str | None) -> Raised:
@@ -223,7 +243,7 @@ def plain(value: Any) -> Tree:
             return item
         if isinstance(item, Tensor):
             return _plain_tensor(item)
-        if type(item) is dict:
+        if isinstance(item, dict):
             return {str(key)[:MAX_TEXT]: walk(entry, depth + 1) for key, entry in list(item.items())[:MAX_NODES]}
         if type(item) is list:
             return [walk(entry, depth + 1) for entry in item[: MAX_NODES + 1]]
@@ -426,22 +446,28 @@ def _device(function: Callable[..., Any], options: dict, small: Call, large: Cal
         keywords = {key: torch.device(device) if key == "device" else fresh(small[1][key], device) for key in small[1]}
         return fresh(small[0], device), keywords
 
+    def found(place: str | None) -> Measured:
+        wanted = "the device that was asked for" if "device" in small[1] else "the device of the inputs"
+        return Measured("device", place and place.replace(ELSEWHERE, f"the result is not on {wanted}"))
+
     here = inputs("cpu")  # made before the mode is entered, which would take them elsewhere, too
     with _ElsewhereByDefault():
         first = _where(function, *here, "cpu")
-    if first is None:
-        return Measured("device", None)
+    if first is None and "device" not in small[1]:
+        return found(None)
     second = _where(function, *inputs("meta"), "meta")
+    if "device" in small[1]:  # without tensor inputs only another device tells: what NumPy makes is always on the CPU
+        return found(first if second == UNREADABLE else second)
     # `UNREADABLE` is no evidence: the other run decides, and two of them leave the learner unharmed.
-    evidence = [found for found in (first, second) if found != UNREADABLE]
-    return Measured("device", evidence[0] if evidence and None not in evidence else None)
+    evidence = [place for place in (first, second) if place != UNREADABLE]
+    return found(evidence[0] if evidence and None not in evidence else None)
 
 
-UNREADABLE = "unreadable"
+UNREADABLE, ELSEWHERE = "unreadable", "elsewhere"
 
 
 def _where(function: Callable[..., Any], arguments: Any, keywords: Any, device: str) -> str | None:
-    """Return ``None`` if the result is on ``device``, else what is wrong, else ``UNREADABLE``."""
+    """Return ``None`` if the result is on ``device``, else what is wrong, ``ELSEWHERE`` or ``UNREADABLE``."""
     try:
         result = invoke(function, arguments, keywords)
     except KeyboardInterrupt:
@@ -452,7 +478,7 @@ def _where(function: Callable[..., Any], arguments: Any, keywords: Any, device: 
         return "tensors on two devices met" if two_met else UNREADABLE
     for leaf in leaves(result):
         if isinstance(leaf, Tensor) and leaf.device.type != device:
-            return "the result is not on the device of the inputs"
+            return ELSEWHERE
     return None
 
 
@@ -656,7 +682,7 @@ def serve(connection: socket.socket) -> None:
     """Answer frames about one submission until the parent hangs up: load a topic, run cases, measure properties."""
     topics: dict[str, types.ModuleType] = {}
     while True:
-        message, tree = receive(connection, _classes(topics))
+        message, tree = receive(connection, named_tuples(topics.values()))
         topic, _, function_name = message["name"].partition(".")
         reply: Tree
         if message["do"] == "load":
@@ -682,10 +708,11 @@ def serve(connection: socket.socket) -> None:
         connection.sendall(encode({}, reply))
 
 
-def _classes(topics: dict[str, types.ModuleType]) -> dict[str, type]:
+def named_tuples(modules: Iterable[types.ModuleType]) -> dict[str, type]:
+    """Return the NamedTuple classes that topic files define, by name."""
     return {
         name: item
-        for module in topics.values()
+        for module in modules
         for name, item in vars(module).items()
         if isinstance(item, type) and issubclass(item, tuple) and hasattr(item, "_fields")
     }
