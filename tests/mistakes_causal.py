@@ -102,6 +102,23 @@ def window_of(form, check=True):
     return answer
 
 
+def top_left_window(form):
+    def answer(query_length, key_length, sliding_window, device=None):
+        if sliding_window < 1:
+            raise ValueError
+        back = torch.arange(query_length, device=device)[:, None] - torch.arange(key_length, device=device)
+        return form(back, sliding_window)
+
+    return answer
+
+
+def last_rows(form):
+    def answer(query_length, key_length, sliding_window, device=None):
+        return top_left_window(form)(key_length, key_length, sliding_window, device)[-query_length:]
+
+    return answer
+
+
 def window_type_error(query_length, key_length, sliding_window, device=None):
     if sliding_window < 1:
         raise TypeError("sliding_window")
@@ -164,6 +181,28 @@ def maximum_of_both(mask, dtype):
 def as_generate_square(mask, dtype):
     causal = torch.nn.Transformer.generate_square_subsequent_mask(mask.shape[1], dtype=dtype)
     return causal + (1.0 - mask[:, None, None, :].to(dtype)) * lowest(dtype)
+
+
+def padding_in(dtype, mask):
+    """The padding's additive mask as tutorials write it."""
+    return (1.0 - mask[:, None, None, :].to(dtype)) * lowest(dtype)
+
+
+def triangle_in(dtype, mask, number=None):
+    return torch.full((mask.shape[1],) * 2, lowest(dtype) if number is None else number, dtype=dtype).triu(1)
+
+
+def endless_and_lowest(mask, dtype):
+    padding = torch.zeros(mask.shape, dtype=dtype).masked_fill(mask == 0, lowest(dtype))
+    return padding[:, None, None, :] + triangle_in(dtype, mask, -math.inf)
+
+
+def endless_padding(mask, dtype):
+    return torch.zeros(mask.shape, dtype=dtype).masked_fill(mask == 0, -math.inf)[:, None, None, :]
+
+
+def endless_padding_and_lowest(mask, dtype):
+    return triangle_in(dtype, mask) + endless_padding(mask, dtype)
 
 
 def every_head(mask, dtype):
@@ -294,6 +333,84 @@ def aliased(input_ids, attention_mask, ignore_index=-100):
     labels[:, :-1] = torch.where(real[:, :-1] & real[:, 1:], input_ids[:, 1:], ignore_index)
     labels[:, -1:] = ignore_index
     return labels
+
+
+def cloned_then(*steps):
+    """A clone (or a `roll`) of the ids, changed step by step, as people do who think in assignments."""
+
+    def answer(input_ids, attention_mask, *assistant_mask, ignore_index=-100):
+        labels = input_ids.clone()
+        for step in steps:
+            labels = step(labels, input_ids, attention_mask, ignore_index, *assistant_mask)
+        return labels
+
+    # The mask of the assistant comes before `ignore_index`, which is given by position in some calls.
+    return {
+        2: lambda input_ids, attention_mask, ignore_index=-100: answer(
+            input_ids, attention_mask, ignore_index=ignore_index
+        ),
+        3: lambda input_ids, attention_mask, assistant_mask, ignore_index=-100: answer(
+            input_ids, attention_mask, assistant_mask, ignore_index=ignore_index
+        ),
+    }
+
+
+def rolled(labels, ids, mask, ignored, *written):
+    return labels.roll(-1, 1)
+
+
+def rolled_right(labels, ids, mask, ignored, *written):
+    return labels.roll(1, 1)
+
+
+def sliced(labels, ids, mask, ignored, *written):
+    labels[:, :-1] = labels[:, 1:].clone()
+    return labels
+
+
+def sliced_right(labels, ids, mask, ignored, *written):
+    labels[:, 1:] = labels[:, :-1].clone()
+    return labels
+
+
+def last_ignored(labels, ids, mask, ignored, *written):
+    labels[:, -1] = ignored
+    return labels
+
+
+def first_ignored(labels, ids, mask, ignored, *written):
+    labels[:, 0] = ignored
+    return labels
+
+
+def padding_ignored(labels, ids, mask, ignored, *written):
+    labels[mask == 0] = ignored
+    return labels
+
+
+def others_ignored(labels, ids, mask, ignored, written):
+    labels[(written * mask) == 0] = ignored
+    return labels
+
+
+def bare_shift(input_ids, attention_mask, assistant_mask, ignore_index=-100):
+    return F.pad(input_ids[:, 1:], (0, 1), value=ignore_index)
+
+
+def bare_shift_masked(input_ids, attention_mask, assistant_mask, ignore_index=-100):
+    return bare_shift(input_ids, None, None, ignore_index).masked_fill(attention_mask == 0, ignore_index)
+
+
+def masked_bare_shift(input_ids, attention_mask, assistant_mask, ignore_index=-100):
+    return bare_shift(input_ids.masked_fill(attention_mask == 0, ignore_index), None, None, ignore_index)
+
+
+def only_the_mask_shifted(input_ids, attention_mask, assistant_mask, ignore_index=-100):
+    return input_ids.masked_fill(F.pad(assistant_mask[:, 1:], (0, 1)) == 0, ignore_index)
+
+
+def only_the_mask_rolled(input_ids, attention_mask, assistant_mask, ignore_index=-100):
+    return torch.where((assistant_mask * attention_mask).roll(-1, 1) == 1, input_ids, ignore_index)
 
 
 def first_word_lost(input_ids, attention_mask, ignore_index=-100):
@@ -447,6 +564,26 @@ def add_ten(x, k):
     x[k] += 10.0
 
 
+def add_a_tenth(x, k):
+    x[k] += 0.1
+
+
+def add_a_hundredth(x, k):
+    x[k] += 0.01
+
+
+def double(x, k):
+    x[k] *= 2
+
+
+def negate(x, k):
+    x[k] *= -1
+
+
+def hundred(x, k):
+    x[k] = 100.0
+
+
 def zero(x, k):
     x[k] = 0
 
@@ -463,12 +600,44 @@ def not_close(before, after):
     return ~torch.isclose(before, after, atol=1e-6).all(-1)
 
 
+def far_apart(before, after):
+    return (before - after).abs().amax(-1) > 1e-5
+
+
+def not_very_close(before, after):
+    return ~torch.isclose(before, after).all(-1)
+
+
 def jacobian(function, inputs):
     return torch.autograd.functional.jacobian(function, inputs)
 
 
-def large_threshold(function, inputs):
-    return (jacobian(function, inputs).abs() > 0.5).any(3).any(1)
+def above(threshold):
+    return lambda function, inputs: (jacobian(function, inputs).abs() > threshold).any(3).any(1)
+
+
+def norm_above(threshold):
+    return lambda function, inputs: jacobian(function, inputs).norm(dim=(1, 3)) > threshold
+
+
+def moved_in_one_go(function, inputs):
+    """Every position nudged in a copy of its own, all copies through the function at once."""
+    steps = torch.eye(len(inputs), dtype=inputs.dtype)[:, :, None] * 0.01
+    return (torch.vmap(function)(inputs + steps) != function(inputs)).any(-1).T
+
+
+def central_differences(function, inputs):
+    steps = torch.eye(inputs.numel(), dtype=inputs.dtype).view(-1, *inputs.shape) * 1e-3
+    apart = torch.vmap(function)(inputs + steps) - torch.vmap(function)(inputs - steps)
+    return (apart.abs() > 1e-6).any(-1).view(*inputs.shape, -1).any(1).T
+
+
+def moved_and_transposed(function, inputs):
+    return moved(add_one, differs)(function, inputs).T
+
+
+def sums_in_columns(function, inputs):
+    return rows_of(torch.sum)(function, inputs).T
 
 
 def without_grad(function, inputs):
@@ -564,8 +733,7 @@ MISTAKES = {
         ("axes swapped", checked(lambda q, k, device: refuses_nothing(q, k, device).mT)),
         ("every key asks", checked(lambda q, k, device: ones(k, k, device=device).tril())),
         ("no columns for the past", checked(lambda q, k, device: ones(q, q, device=device).tril())),
-        ("the last 0 rows are all rows", checked(lambda q, k, device: ones(k, k, device=device).tril()[-q:])),
-        ("the last 0 rows are all rows", checked(lambda q, k, device: ones(k, k, device=device).tril()[-q:, :])),
+        ("own key excluded", checked(lambda q, k, device: ones(k, k, device=device).tril(-1)[-q:])),
         ("fewer keys not refused", refuses_nothing),
         (
             "fewer keys not refused",
@@ -619,6 +787,12 @@ MISTAKES = {
         ("blocks instead of a window", window_of(lambda q, k, w: (k <= q) & (q // w == k // w))),
         ("one window for all", window_of(lambda q, k, w: (k <= q) & (k >= k.shape[1] - w))),
         ("top-left alignment", window_as_legacy),
+        ("top-left alignment", two_triangles(0, 0, anchored=False)),  # and window + 1
+        ("top-left alignment", top_left_window(lambda back, w: back.abs() < w)),
+        ("top-left alignment", top_left_window(lambda back, w: back < w)),
+        ("not causal", window_of(lambda q, k, w: k >= q - w)),
+        ("not causal", last_rows(lambda back, w: back.abs() < w)),
+        ("window + 1", last_rows(lambda back, w: (back >= 0) & (back <= w))),
         (
             "device forgotten",
             lambda query_length, key_length, sliding_window, device=None: two_triangles(0, 1)(
@@ -626,7 +800,6 @@ MISTAKES = {
             ),
         ),
         (None, window_type_error),
-        (None, two_triangles(0, 0, anchored=False)),  # two mistakes at once
         (None, window_of(lambda q, k, w: (k <= q) & (k % w == 0))),
         (None, window_of(lambda q, k, w: (k <= q) & ((q - k < w) | (k == 0)))),
         (None, window_of(lambda q, k, w: ((k <= q) & (q - k < w))[None, None])),
@@ -681,6 +854,43 @@ MISTAKES = {
     ],
     "decoder_attention_mask": [
         ("two masks summed", filled_twice_by_adding),
+        ("two masks summed", lambda mask, dtype: padding_in(torch.float32, mask) + triangle_in(torch.float32, mask)),
+        (
+            "two masks summed",
+            lambda mask, dtype: (padding_in(torch.float32, mask) + triangle_in(torch.float32, mask)).to(dtype),
+        ),
+        ("two masks summed", lambda mask, dtype: padding_in(torch.float32, mask) + triangle_in(dtype, mask)),
+        (
+            "two masks summed",
+            lambda mask, dtype: padding_in(dtype, mask) + triangle_in(torch.float32, mask, lowest(dtype)) * 1.0,
+        ),
+        ("two additive masks summed", as_generate_square),
+        ("two additive masks summed", endless_and_lowest),
+        ("two additive masks summed", endless_padding_and_lowest),
+        (
+            "two additive masks summed",
+            lambda mask, dtype: (
+                torch.nn.Transformer.generate_square_subsequent_mask(mask.shape[1]) + padding_in(dtype, mask)
+            ),
+        ),
+        (
+            "two additive masks summed",
+            lambda mask, dtype: (padding_in(torch.float32, mask) + triangle_in(torch.float32, mask, -math.inf)).to(
+                dtype
+            ),
+        ),
+        ("no causal part", lambda mask, dtype: padding_in(torch.float32, mask)),
+        ("no causal part", lambda mask, dtype: padding_in(torch.float32, mask).repeat(1, 1, mask.shape[1], 1)),
+        ("no causal part", lambda mask, dtype: padding_in(torch.float32, mask).to(dtype)),
+        ("no padding part", lambda mask, dtype: triangle_in(torch.float32, mask)),
+        (
+            "no padding part",
+            lambda mask, dtype: triangle_in(torch.float32, mask)[None, None].repeat(len(mask), 1, 1, 1),
+        ),
+        ("no padding part", lambda mask, dtype: triangle_in(torch.float32, mask, lowest(dtype))[None, None]),
+        ("-inf", lambda mask, dtype: torch.where(torch.mul(*decoder_parts(mask)), 0.0, -math.inf)),
+        ("-inf", lambda mask, dtype: triangle_in(dtype, mask, -math.inf) + endless_padding(mask, dtype)),
+        ("0 and 1 instead of what is added", lambda mask, dtype: ~torch.mul(*decoder_parts(mask))),
         ("no causal part", decoder_of(lambda causal, keys: keys & (causal | ~causal))),
         ("no causal part", lambda mask, dtype: (1.0 - mask[:, None, None, :].to(dtype)) * lowest(dtype)),
         ("no padding part", decoder_of(lambda causal, keys: causal.expand(len(keys), -1, -1, -1))),
@@ -717,7 +927,6 @@ MISTAKES = {
                 ~(decoder_parts(mask)[0] * mask[:, None, None, :]), lowest(dtype)
             ),
         ),
-        (None, as_generate_square),
         (None, halved_sum),
         (None, every_head),
         (None, lambda mask, dtype: (~torch.mul(*decoder_parts(mask))).to(dtype) * torch.finfo(dtype).max),
@@ -727,7 +936,66 @@ MISTAKES = {
     "encoder_decoder_masks": [
         ("cross uses the target's mask", translator(cross=lambda source, target, causal: target)),
         ("cross uses the target's mask", translator(cross=lambda source, target, causal: target & causal)),
+        (
+            "cross uses the target's mask",
+            translator(cross=lambda source, target, causal: target.repeat(1, 1, target.shape[-1], 1)),
+        ),
+        (
+            "cross uses the target's mask",
+            translator(cross=lambda source, target, causal: target.expand(-1, -1, source.shape[-1], -1)),
+        ),
+        ("cross uses the target's mask", translator(cross=lambda source, target, causal: source & target)),
+        *(
+            (
+                "cross uses the target's mask",
+                translator(decoder_self=form, cross=lambda source, target, causal: target),
+            )
+            for form in (
+                lambda source, target, causal: causal.expand(len(source), 1, -1, -1),
+                lambda source, target, causal: causal[None, None],
+                lambda source, target, causal: causal[None],
+                lambda source, target, causal: causal,
+            )
+        ),
+        (
+            "cross uses the target's mask",
+            translator(
+                decoder_self=lambda source, target, causal: causal[None, None],
+                cross=lambda source, target, causal: target & causal,
+            ),
+        ),
         ("causal cross", translator(cross=cross_square)),
+        ("causal cross", translator(cross=lambda source, target, causal: source & causal)),
+        (
+            "causal cross",
+            translator(cross=lambda source, target, causal: source & ones(*[source.shape[-1]] * 2).tril()),
+        ),
+        (
+            "causal cross",
+            translator(cross=lambda source, target, causal: ones(target.shape[-1], source.shape[-1]).tril()),
+        ),
+        (
+            "causal cross",
+            translator(cross=lambda source, target, causal: ones(1, 1, target.shape[-1], source.shape[-1]).tril()),
+        ),
+        (
+            "causal cross",
+            translator(cross=lambda source, target, causal: ones(1, 1, source.shape[-1], target.shape[-1]).tril()),
+        ),
+        (
+            "causal cross",
+            translator(
+                cross=lambda source, target, causal: ones(len(source), 1, source.shape[-1], target.shape[-1]).tril()
+            ),
+        ),
+        (
+            "causal cross",
+            translator(
+                encoder_self=lambda source, target, causal: source.repeat(1, 1, source.shape[-1], 1), cross=cross_square
+            ),
+        ),
+        ("padding rows in cross", translator(cross=lambda source, target, causal: target.mT)),
+        ("decoder without padding", translator(decoder_self=lambda source, target, causal: causal[None])),
         ("padding rows in cross", translator(cross=lambda source, target, causal: source & target.mT)),
         ("padding rows in cross", translator(cross=lambda source, target, causal: target.mT * source)),
         (
@@ -804,6 +1072,7 @@ MISTAKES = {
         ("arange", lambda mask: torch.arange(mask.shape[1], device=mask.device).masked_fill(mask == 0, 0)),
         ("starts at 1", lambda mask: torch.cumsum(mask, dim=1)),
         ("starts at 1", lambda mask: torch.cumsum(mask, dim=1).masked_fill(mask == 0, 0)),
+        ("starts at 1", lambda mask: torch.where(mask == 1, mask.cumsum(1), 1)),
         ("-1 at padding", lambda mask: torch.where(mask == 1, mask.cumsum(1) - 1, -1)),
         ("-1 at padding", lambda mask: torch.cumsum(mask, dim=-1) - 1),
         ("1 at padding", gpt_style),
@@ -895,6 +1164,17 @@ MISTAKES = {
             ).int(),
         ),
         ("the ids overwritten", aliased),
+        ("padding kept as a label", cloned_then(rolled, last_ignored)[2]),
+        ("padding kept as a label", cloned_then(rolled, last_ignored, padding_ignored)[2]),
+        ("padding kept as a label", cloned_then(sliced, last_ignored, padding_ignored)[2]),
+        ("a padding position asked for the first word", cloned_then(padding_ignored, rolled, last_ignored)[2]),
+        ("the last position not ignored", cloned_then(sliced)[2]),
+        ("the last position not ignored", cloned_then(sliced, padding_ignored)[2]),
+        ("the last position not ignored", cloned_then(padding_ignored, sliced)[2]),
+        ("shifted the wrong way", cloned_then(rolled_right, first_ignored, padding_ignored)[2]),
+        ("shifted the wrong way", cloned_then(padding_ignored, sliced_right, first_ignored)[2]),
+        ("shifted the wrong way", cloned_then(sliced_right, padding_ignored)[2]),
+        ("not shifted", cloned_then(padding_ignored, last_ignored)[2]),
         (None, first_word_lost),
         (None, looped_labels),
         (None, shifted(lambda real: real | ends(real))),
@@ -977,6 +1257,15 @@ MISTAKES = {
             )(input_ids, attention_mask, assistant_mask, ignore_index).int(),
         ),
         ("the ids overwritten", answers_in_place),
+        ("the question's tokens kept", bare_shift),
+        ("the question's tokens kept", bare_shift_masked),
+        ("the question's tokens kept", masked_bare_shift),
+        ("the question's tokens kept", cloned_then(padding_ignored, rolled, last_ignored)[3]),
+        ("not shifted", only_the_mask_shifted),
+        ("not shifted", only_the_mask_rolled),
+        ("not shifted", cloned_then(others_ignored, last_ignored)[3]),
+        ("judged by token t", cloned_then(rolled, last_ignored, others_ignored)[3]),
+        ("shifted the wrong way", cloned_then(rolled_right, first_ignored, others_ignored)[3]),
         (None, first_turn_only),
         (None, from_the_first_answer_on),
         (None, of_assistant(lambda real, written: real & ends(real & written) & ends(ends(real)))),
@@ -1001,6 +1290,17 @@ MISTAKES = {
         ("values compared instead of dependence", moved(zero, differs)),
         ("values compared instead of dependence", moved(add_unlike, differs)),
         ("values compared instead of dependence", moved(add_unlike, not_close)),
+        *(
+            ("values compared instead of dependence", moved(change, compare))
+            for change in (add_one, add_a_tenth, add_a_hundredth, double, negate, hundred, zero)
+            for compare in (differs, not_very_close, far_apart)
+        ),
+        ("values compared instead of dependence", moved_in_one_go),
+        ("values compared instead of dependence", central_differences),
+        ("transposed", moved_and_transposed),
+        ("transposed", sums_in_columns),
+        *(("too coarse a threshold", above(threshold)) for threshold in (1e-1, 1e-2, 1e-3)),
+        *(("too coarse a threshold", norm_above(threshold)) for threshold in (1e-2, 1e-3)),
         (
             "values compared instead of dependence",
             lambda function, inputs: torch.isclose(function(inputs)[:, None], inputs[None]).all(-1),
@@ -1028,7 +1328,7 @@ MISTAKES = {
         ("inputs without gradients", without_leaf),
         ("inputs without gradients", one_backward_without_leaf),
         ("graph freed after the first gradient", graph_freed),
-        (None, large_threshold),
+        (None, above(2)),
         (None, without_grad),
         (None, lambda function, inputs: torch.eye(len(inputs), dtype=torch.bool)),
         (None, lambda function, inputs: ones(len(inputs), len(inputs))),

@@ -524,13 +524,15 @@ def test_dependency_matrix_sees_a_layer_norm_whose_sum_has_no_gradient(functions
 @BOTH
 @pytest.mark.parametrize("seed", range(20))
 def test_gradients_are_clearly_zero_or_clearly_not(functions: Any, seed: int) -> None:
-    """A learner may compare with 0 or with a small number: no case lies between the two."""
+    """A learner may compare with 0 or with a small number, up to 1e-5: no case lies between, and one lies not far above."""
     for case in examination("causal.dependency_matrix", seed).cases:
         named, inputs = case.arguments
         function = as_function(named)
         size = torch.autograd.functional.jacobian(function, inputs).abs().amax((1, 3))
-        assert bool(((size == 0) | (size > 1e-2)).all()), case.about
-        assert torch.equal(functions["dependency_matrix"](function, inputs), size > 1e-3)
+        faint = case.about == "a faint dependence"
+        assert bool(((size == 0) | (size > (2e-5 if faint else 1e-2))).all()), case.about
+        assert bool((size < 1e-4).all()) == faint
+        assert torch.equal(functions["dependency_matrix"](function, inputs), size > 1e-5)
 
 
 @BOTH
@@ -542,20 +544,3 @@ def test_dependency_matrix_leaves_its_inputs_alone_and_works_under_no_grad(funct
     assert torch.equal(seen, functions["causal_mask"](3))
     assert torch.equal(inputs, kept)
     assert not inputs.requires_grad
-
-
-# --- what the cases admit --------------------------------------------------------------------------------------------
-
-
-def test_an_empty_sequence_may_come_with_a_column_that_asks_for_nothing() -> None:
-    """`cat` and `pad` append a column to a sequence of length 0: it holds no wrong label, so it is let pass."""
-    case = next(case for case in examination("causal.next_token_labels", 0).cases if case.arguments[0].shape[1] == 0)
-    batch = len(case.arguments[0])
-    observe = specification.NEXT_TOKEN_LABELS.observe
-    assert observe is not None
-    assert observe(case, torch.full((batch, 1), -100)).shape == (batch, 0)
-    for other in (torch.zeros(batch, 1, dtype=torch.long), torch.full((batch, 2), -100), None):
-        assert observe(case, other) is other
-    full = examination("causal.next_token_labels", 0).cases[0]
-    value = torch.full((2, 1), -100)
-    assert observe(full, value) is value

@@ -51,7 +51,7 @@ def causal_mask_with_past(
         tea        ■    ■     ■     ■          ⬚ may not
 
     Args:
-        query_length: how many queries, the newest positions; 0 is allowed.
+        query_length: how many queries, the newest positions.
         key_length: how many keys, those of the past included.
         device: where the mask is made; torch's default if `None`.
 

@@ -198,7 +198,7 @@ def causal_mask_with_past(
         tea        ■    ■     ■     ■          ⬚ may not
 
     Args:
-        query_length: how many queries, the newest positions; 0 is allowed.
+        query_length: how many queries, the newest positions.
         key_length: how many keys, those of the past included.
         device: where the mask is made; torch's default if `None`.
 
@@ -228,8 +228,6 @@ def _past_cases(rng: torch.Generator) -> list[Case]:
         Case("a drawn past", (query, query + past)),
         Case("with a device", (3, 5), ON_CPU),
         Case("a single word", (1, 1)),
-        Case("no queries", (0, 3)),
-        Case("nothing at all", (0, 0)),
         Case("fewer keys than queries", (4, 2)),
         Case("no keys for a query", (1, 0)),
         Case("one key too few", (query, query - 1)),
@@ -268,13 +266,14 @@ def _rectangle_added(number: float) -> Any:
     return answer
 
 
-def _triangle_of(size: Callable[[int, int], int], rows: slice = slice(None)) -> Any:
-    """A square triangle of one of the two lengths, perhaps with some of its rows cut out."""
+def _triangle_of(size: Callable[[int, int], int]) -> Any:
+    """A square triangle of one of the two lengths."""
 
     def answer(query_length: int, key_length: int, device: Any = None) -> Tensor:
         if key_length < query_length:
             raise ValueError
-        return _square(torch.ge)(size(query_length, key_length), device)[rows]
+        mask: Tensor = _square(torch.ge)(size(query_length, key_length), device)
+        return mask
 
     return answer
 
@@ -357,13 +356,6 @@ CAUSAL_MASK_WITH_PAST = Spec(
             _triangle_of(lambda query_length, key_length: query_length),
         ),
         misconception(
-            "the last 0 rows are all rows",
-            "`[-query_length:]` cuts nothing off when query_length is 0: start at key_length − query_length.",
-            lambda query_length, key_length, device=None: _triangle_of(
-                lambda queries, keys: keys, slice(-query_length, None)
-            )(query_length, key_length, device),
-        ),
-        misconception(
             "fewer keys not refused",
             "The queries are among the keys, so fewer keys than queries is a mistake of the caller: raise a ValueError.",
             _rectangle(_with_past, checked=False),
@@ -434,7 +426,6 @@ def _window_cases(rng: torch.Generator) -> list[Case]:
         Case("one query, as in decoding", (1, 6, 3)),
         Case("with a device", (4, 5, 2), ON_CPU),
         Case("a single word", (1, 1, 1)),
-        Case("no queries", (0, 4, 2)),
         Case("a window of 0", (3, 4, 0)),
         Case("a negative window", (3, 4, -1)),
     ]
@@ -508,6 +499,7 @@ SLIDING_WINDOW_MASK = Spec(
             _windowed(lambda q, k, past, window: (q + past - k).abs() < window),
             _windowed(lambda q, k, past, window: (q + past - k).abs() <= window),
             _windowed(lambda q, k, past, window: q + past - k < window),
+            _windowed(lambda q, k, past, window: q + past - k <= window),
             _windowed(lambda q, k, past, window: (q + past - k).abs() <= window // 2),
             _windowed(lambda q, k, past, window: (k >= q + past) & (k - q - past < window)),
         ),
@@ -517,6 +509,10 @@ SLIDING_WINDOW_MASK = Spec(
             _windowed(lambda q, k, past, window: (k <= q) & (q - k < window)),
             _windowed(lambda q, k, past, window: (k <= q + past) & (q - k < window)),
             _windowed(lambda q, k, past, window: (k <= q) & (q + past - k < window)),
+            # With a second mistake at the window's other end: where the queries stand comes first.
+            _windowed(lambda q, k, past, window: (k <= q) & (q - k <= window)),
+            _windowed(lambda q, k, past, window: (q - k).abs() < window),
+            _windowed(lambda q, k, past, window: q - k < window),
         ),
         misconception(
             "no window",
@@ -853,6 +849,15 @@ def _decoded(rule: Callable[[Tensor], Tensor]) -> Any:
     return lambda mask, dtype: _added(rule(mask), dtype)
 
 
+def _in_float32(rule: Callable[[Tensor], Tensor]) -> tuple[Any, ...]:
+    """The same where `dtype` is forgotten, or comes last, when float32's minimum no longer fits."""
+    return (
+        lambda mask, dtype: _added(rule(mask), torch.float32),
+        lambda mask, dtype: _added(rule(mask), torch.float32).to(dtype),
+        lambda mask, dtype: _added(rule(mask), torch.float32, _lowest(dtype)),
+    )
+
+
 def _fixed(number: float) -> tuple[Any, ...]:
     return (
         lambda mask, dtype: _added(_both(mask), dtype, number),
@@ -862,6 +867,25 @@ def _fixed(number: float) -> tuple[Any, ...]:
 
 def _summed(mask: Tensor, dtype: torch.dtype, number: float | None = None) -> Tensor:
     return _added(_triangle(mask), dtype, number) + _added(_columns(mask), dtype, number)
+
+
+def _two_minima(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """One mask of the dtype, one of float32: the sum is of float32."""
+    return _added(_triangle(mask), dtype) + _added(_columns(mask), torch.float32)
+
+
+def _two_kinds(endless: Callable[[Tensor], Tensor], lowest: Callable[[Tensor], Tensor]) -> tuple[Any, ...]:
+    """The sum of a mask of −∞ and one of the minimum: of `dtype` or of float32, whose minimum may not fit later on."""
+
+    def summed(mask: Tensor, dtype: torch.dtype, minimum: float) -> Tensor:
+        return _added(endless(mask), dtype, -math.inf) + _added(lowest(mask), dtype, minimum)
+
+    return (
+        lambda mask, dtype: summed(mask, dtype, _lowest(dtype)),
+        lambda mask, dtype: summed(mask, torch.float32, _lowest(dtype)),
+        lambda mask, dtype: summed(mask, torch.float32, _lowest(torch.float32)),
+        lambda mask, dtype: summed(mask, torch.float32, _lowest(torch.float32)).to(dtype),
+    )
 
 
 def _opened(mask: Tensor) -> Tensor:
@@ -885,12 +909,25 @@ DECODER_ATTENTION_MASK = Spec(
             "two masks summed",
             "Where both hide, two minima add up to −∞: join the two as bools with `&`, then fill once.",
             _summed,
+            lambda mask, dtype: _summed(mask, torch.float32),
+            lambda mask, dtype: _summed(mask, torch.float32).to(dtype),
+            lambda mask, dtype: _summed(mask, torch.float32, _lowest(dtype)),
+            _two_minima,
+            lambda mask, dtype: _added(_triangle(mask), torch.float32) + _added(_columns(mask), dtype),
+        ),
+        misconception(
+            "two additive masks summed",
+            "−∞ from one mask, `finfo.min` from the other: join the two as bools with `&`, then fill once, with the minimum.",
+            *_two_kinds(_triangle, _columns),
+            *_two_kinds(_columns, _triangle),
         ),
         misconception(
             "no causal part",
             "The padding is hidden, but every word sees the words after it: the triangle is missing.",
             _decoded(lambda mask: _columns(mask).expand(-1, 1, mask.shape[1], -1)),
             _decoded(_columns),
+            *_in_float32(lambda mask: _columns(mask).expand(-1, 1, mask.shape[1], -1)),
+            *_in_float32(_columns),
         ),
         misconception(
             "no padding part",
@@ -898,11 +935,15 @@ DECODER_ATTENTION_MASK = Spec(
             _decoded(lambda mask: _triangle(mask).expand(len(mask), 1, -1, -1)),
             _decoded(lambda mask: _triangle(mask)[None, None]),
             _decoded(_triangle),
+            *_in_float32(lambda mask: _triangle(mask).expand(len(mask), 1, -1, -1)),
+            *_in_float32(lambda mask: _triangle(mask)[None, None]),
+            *_in_float32(_triangle),
         ),
         misconception(
             "-inf",
             "−∞ works until a row has no allowed key, as under padding on the left: then softmax gives NaN.",
             *_fixed(-math.inf)[:1],
+            lambda mask, dtype: _added(_both(mask), torch.float32, -math.inf),
         ),
         misconception(
             "0 times -inf",
@@ -990,6 +1031,7 @@ DECODER_ATTENTION_MASK = Spec(
             "0 and 1 instead of what is added",
             "These are 1 and 0 (or True and False), which attention would add: hidden is the most negative number.",
             lambda mask, dtype: _both(mask),
+            lambda mask, dtype: ~_both(mask),
             lambda mask, dtype: _both(mask).to(dtype),
             lambda mask, dtype: (~_both(mask)).to(dtype),
             lambda mask, dtype: _both(mask).long(),
@@ -1085,12 +1127,27 @@ def _each(form: Callable[..., Tensor]) -> Any:
     return lambda source_mask, target_mask: EncoderDecoderMasks(*map(form, _translated()(source_mask, target_mask)))
 
 
+def _lower_triangle(queries: Tensor, keys: Tensor) -> Tensor:
+    """`tril` of the two lengths."""
+    rows = torch.arange(queries.shape[1], device=queries.device)[:, None]
+    return torch.arange(keys.shape[1], device=keys.device) <= rows
+
+
 def _cross_triangle(source: Tensor, target: Tensor, bottom_right: bool) -> Tensor:
     """Which of the source's keys do not stand "after" the target's queries, as if the two were one sentence."""
     queries = torch.arange(target.shape[1], device=source.device)[:, None]
     offset = source.shape[1] - target.shape[1] if bottom_right else 0
     triangle = torch.arange(source.shape[1], device=source.device) <= queries + offset
     return triangle.expand(len(source), 1, -1, -1)
+
+
+#: What a decoder without padding is made of, with all, some and none of the axes.
+TRIANGLES_ALONE: tuple[Part, ...] = (
+    lambda source, target: _triangle(target).expand(len(target), 1, -1, -1),
+    lambda source, target: _triangle(target)[None, None],
+    lambda source, target: _triangle(target)[None],
+    lambda source, target: _triangle(target),
+)
 
 
 ENCODER_DECODER_MASKS = Spec(
@@ -1107,6 +1164,18 @@ ENCODER_DECODER_MASKS = Spec(
             "In cross-attention the keys are the source's words, so it is the source's padding that has to be hidden.",
             _translated(cross=lambda source, target: _columns(target)),
             _translated(cross=lambda source, target: _both(target)),
+            _translated(cross=lambda source, target: _columns(target).expand(-1, 1, target.shape[1], -1)),
+            _translated(cross=lambda source, target: _columns(target).expand(-1, 1, source.shape[1], -1)),
+            _translated(cross=lambda source, target: _columns(source) & _columns(target)),  # lengths that fit by chance
+            *(
+                _translated(decoder_self=triangle, cross=cross)
+                for triangle in TRIANGLES_ALONE
+                for cross in (
+                    lambda source, target: _columns(target),
+                    lambda source, target: _columns(target).expand(-1, 1, target.shape[1], -1),
+                    lambda source, target: _both(target),
+                )
+            ),
         ),
         misconception(
             "causal cross",
@@ -1123,12 +1192,33 @@ ENCODER_DECODER_MASKS = Spec(
                 _translated(cross=lambda source, target, corner=corner: _cross_triangle(source, target, corner))
                 for corner in (False, True)
             ),
+            _translated(
+                encoder_self=lambda source, target: _columns(source).expand(-1, 1, source.shape[1], -1),
+                cross=lambda source, target: _cross_triangle(source, target, False) & _columns(source),
+            ),
+            # A square triangle fits where the two sentences happen to be of one length; elsewhere it raises.
+            _translated(cross=lambda source, target: _columns(source) & _triangle(target)),
+            _translated(cross=lambda source, target: _both(source)),
+            _translated(cross=lambda source, target: _columns(source) & _lower_triangle(source, target)),
+            *(
+                _translated(cross=lambda source, target, form=form: form(_lower_triangle(target, source), len(source)))
+                for form in (lambda triangle, batch: triangle[None, None], lambda triangle, batch: triangle)
+            ),
+            *(
+                _translated(cross=lambda source, target, form=form: form(_lower_triangle(source, target), len(source)))
+                for form in (
+                    lambda triangle, batch: triangle.expand(batch, 1, -1, -1),
+                    lambda triangle, batch: triangle[None, None],
+                    lambda triangle, batch: triangle,
+                )
+            ),
         ),
         misconception(
             "padding rows in cross",
             "Rows ask, columns are asked: the target's padding asks in cross-attention, and rows need no hiding.",
             _translated(cross=lambda source, target: _rows(target) & _columns(source)),
             _translated(cross=lambda source, target: _rows(target).expand(-1, 1, -1, source.shape[1])),
+            _translated(cross=lambda source, target: _rows(target)),
         ),
         misconception(
             "cross spelled out",
@@ -1142,9 +1232,7 @@ ENCODER_DECODER_MASKS = Spec(
         misconception(
             "decoder without padding",
             "`decoder_self` is the triangle alone: the padding of the target has to be hidden, too.",
-            _translated(decoder_self=lambda source, target: _triangle(target).expand(len(target), 1, -1, -1)),
-            _translated(decoder_self=lambda source, target: _triangle(target)[None, None]),
-            _translated(decoder_self=lambda source, target: _triangle(target)),
+            *(_translated(decoder_self=triangle) for triangle in TRIANGLES_ALONE),
         ),
         misconception(
             "decoder without triangle",
@@ -1334,10 +1422,12 @@ POSITION_IDS = Spec(
             "The running count of real tokens is 1 at the first of them, which has position 0: take 1 off.",
             lambda mask: _counted(mask) * mask,
             _counted,
+            lambda mask: _counted(mask).masked_fill(mask == 0, 1),
+            lambda mask: _counted(mask).clamp(min=1),
         ),
         misconception(
             "-1 at padding",
-            "No embedding has the number −1: padding has position 0.",
+            "Padding has position 0. The running count less 1 is −1 in front of the first word, and goes on behind the last.",
             lambda mask: (_counted(mask) - 1).masked_fill(mask == 0, -1),
             lambda mask: _counted(mask) - 1,
         ),
@@ -1461,21 +1551,12 @@ def _label_cases(rng: torch.Generator) -> list[Case]:
         Case("no padding", drawn(full)),
         Case("an empty sentence and one of a word", drawn(attention_mask([0, 1], 4))),
         Case("a single position", drawn(attention_mask([1, 0], 1))),
-        Case("sequence length 0", drawn(attention_mask([0, 0], 0))),
     ]
 
 
 def _label_sizes(rng: torch.Generator) -> tuple[Case, Case]:
     small, large = attention_mask([3, 4], 5), attention_mask([3, 9, 1], 9, "left")
     return Case("small", (_words(rng, small), small)), Case("large", (_words(rng, large), large))
-
-
-def _nothing_asked_of_nothing(case: Case, labels: Any) -> Any:
-    """Take off the column that `cat` appends to a sequence of length 0, if it asks for nothing: no label is wrong there."""
-    ids, ignored = case.arguments[0], case.keywords.get("ignore_index", -100)
-    if ids.shape[1] == 0 and isinstance(labels, Tensor) and labels.shape == (ids.shape[0], 1):
-        return labels[:, :0] if bool((labels == ignored).all()) else labels
-    return labels
 
 
 def _after(tensor: Tensor, last: int = 0) -> Tensor:
@@ -1516,6 +1597,10 @@ def _own_at_the_end(ids: Tensor) -> Tensor:
     return torch.cat([ids[:, 1:], ids[:, -1:]], 1)
 
 
+def _own_at_the_start(ids: Tensor) -> Tensor:
+    return torch.cat([ids[:, :1], ids[:, :-1]], 1)
+
+
 def _overwritten(input_ids: Tensor, attention_mask: Tensor, ignore_index: int = -100) -> Tensor:
     return input_ids.copy_(_labelled(_right_labels)(input_ids, attention_mask, ignore_index))
 
@@ -1532,7 +1617,6 @@ NEXT_TOKEN_LABELS = Spec(
     points=2,
     cases=_label_cases,
     sizes=_label_sizes,
-    observe=_nothing_asked_of_nothing,
     misconceptions=(
         misconception(
             "not shifted",
@@ -1541,6 +1625,7 @@ NEXT_TOKEN_LABELS = Spec(
             _labelled(lambda ids, real: (ids, real | True)),
             _labelled(lambda ids, real: (ids, real & _after(real))),
             _labelled(lambda ids, real: (ids, _not_last(real))),
+            _labelled(lambda ids, real: (ids, real & _not_last(real))),
         ),
         misconception(
             "shifted the wrong way",
@@ -1549,6 +1634,9 @@ NEXT_TOKEN_LABELS = Spec(
             _labelled(lambda ids, real: (_before(ids), _before(real))),
             _labelled(lambda ids, real: (_before(ids), real & _before(torch.ones_like(real)))),
             _labelled(lambda ids, real: (_before(ids), _before(torch.ones_like(real)))),
+            _labelled(lambda ids, real: (_own_at_the_start(ids), real)),
+            _labelled(lambda ids, real: (_own_at_the_start(ids), real | True)),
+            _labelled(lambda ids, real: (_own_at_the_start(ids), _own_at_the_start(real))),
             _labelled(lambda ids, real: (ids.roll(1, 1), real)),
             _labelled(lambda ids, real: (ids.roll(1, 1), real & real.roll(1, 1))),
             _labelled(lambda ids, real: (ids.roll(1, 1), real | True)),
@@ -1572,6 +1660,9 @@ NEXT_TOKEN_LABELS = Spec(
             _labelled(lambda ids, real: (ids.roll(-1, 1), real)),
             _labelled(lambda ids, real: (ids.roll(-1, 1), real | True)),
             _labelled(lambda ids, real: (_own_at_the_end(ids), real & _own_at_the_end(real))),
+            _labelled(lambda ids, real: (_own_at_the_end(ids), _own_at_the_end(real))),
+            _labelled(lambda ids, real: (_own_at_the_end(ids), real)),
+            _labelled(lambda ids, real: (_own_at_the_end(ids), real | True)),
             _labelled(lambda ids, real: (_after(ids), real & (_after(real) | ~_not_last(real)))),
         ),
         misconception(
@@ -1712,7 +1803,6 @@ def _assistant_cases(rng: torch.Generator) -> list[Case]:
         Case("as many sentences as positions", drawn(attention_mask([1, 4, 2, 3], 4), 7)),
         Case("no answer", written(attention_mask([3, 5], 5), [[0] * 5, [0] * 5])),
         Case("a single position", written(attention_mask([1, 0], 1), [[1], [0]])),
-        Case("sequence length 0", drawn(attention_mask([0, 0], 0))),
     ]
 
 
@@ -1759,13 +1849,14 @@ ASSISTANT_LABELS = Spec(
     points=2,
     cases=_assistant_cases,
     sizes=_assistant_sizes,
-    observe=_nothing_asked_of_nothing,
     misconceptions=(
         misconception(
             "judged by token t",
             "One too late: the answer's first token is asked of the question's last. Judge by who wrote token t + 1.",
             _assisted(lambda ids, real, written: (_after(ids), real & _after(real) & written)),
             _assisted(lambda ids, real, written: (_after(ids), written & _not_last(real))),
+            _assisted(lambda ids, real, written: (_after(ids), real & written & _not_last(real))),
+            _assisted(lambda ids, real, written: (_after(ids), _after(real) & written)),
         ),
         misconception(
             "judged by both tokens",
@@ -1785,18 +1876,34 @@ ASSISTANT_LABELS = Spec(
             _assisted(lambda ids, real, written: (ids, written)),
             _assisted(lambda ids, real, written: (ids, real & _after(real & written))),
             _assisted(lambda ids, real, written: (ids, real & _after(real) & written)),
+            _assisted(lambda ids, real, written: (ids, _after(written))),
+            _assisted(lambda ids, real, written: (ids, real & _after(written))),
+            _assisted(lambda ids, real, written: (ids, _after(real & written))),
+            _assisted(lambda ids, real, written: (ids, written.roll(-1, 1))),
+            _assisted(lambda ids, real, written: (ids, (real & written).roll(-1, 1))),
+            _assisted(lambda ids, real, written: (ids, real & (real & written).roll(-1, 1))),
+            _assisted(lambda ids, real, written: (ids, written & _not_last(real))),
+            _assisted(lambda ids, real, written: (ids, real & written & _not_last(real))),
         ),
         misconception(
             "the question's tokens kept",
             "These are the labels of the whole dialogue: only what the assistant wrote is to be learned.",
             _assisted(lambda ids, real, written: (_after(ids), real & _after(real))),
+            _assisted(lambda ids, real, written: (_after(ids), _not_last(real))),
+            _assisted(lambda ids, real, written: (_after(ids), real & _not_last(real))),
+            _assisted(lambda ids, real, written: (_after(ids), _after(real))),
             _assisted(lambda ids, real, written: (ids, real)),
+            _assisted(lambda ids, real, written: (ids, real | True)),
         ),
         misconception(
             "shifted the wrong way",
             "Position t is asked for token t − 1, which it has seen: the label is token t + 1.",
             _assisted(lambda ids, real, written: (_before(ids), real & _before(real & written))),
             _assisted(lambda ids, real, written: (_before(ids), real & _before(real) & written)),
+            _assisted(lambda ids, real, written: (_before(ids), written & _before(torch.ones_like(real)))),
+            _assisted(lambda ids, real, written: (_before(ids), real & written & _before(torch.ones_like(real)))),
+            _assisted(lambda ids, real, written: (_before(ids), _before(written))),
+            _assisted(lambda ids, real, written: (_before(ids), _before(real & written))),
             _assisted(lambda ids, real, written: (_after(ids), real & _after(real) & _before(written))),
         ),
         misconception(
@@ -1942,6 +2049,7 @@ def _dependency_cases(rng: torch.Generator) -> list[Case]:
         case("input components that cancel", "word by word", torch.zeros(4, 3), rows_cancel.T.contiguous()),
         case("layer norm", "layer norm", centred),
         case("one component of three", "word by word", words(3, 4), middle),
+        case("a faint dependence", "word by word", steps, torch.full((3, 2), 6e-5)),
         case("negative weights", "word by word", steps, torch.full((3, 5), -0.5)),
         case("causal attention", "attention", words(4, 4), triangle, *weights()),
         case("attention with holes", "attention", words(5, 4), holes, *weights()),
@@ -1998,16 +2106,41 @@ def _depends(jacobian: Tensor) -> Tensor:
     return (jacobian != 0).any(3).any(1)
 
 
-def _nudged(change: Callable[[Tensor], Tensor]) -> Any:
-    """Which outputs have another value after input k was changed."""
+def _nudged(form: Callable[[Tensor], Tensor]) -> Any:
+    """What ``form`` makes of which outputs have another value after input k was changed.
+
+    It speaks only where that is not what the gradients say, for there every way to change an input tells the same. Where
+    the two agree, what a change brings to light is a matter of its size and of how values are compared.
+    """
 
     def answer(function: Words, inputs: Tensor) -> Tensor:
-        before, columns = function(inputs), []
+        columns, before = [], function(inputs)
+        change = torch.linspace(0.7, 1.3, inputs.shape[1], dtype=inputs.dtype, device=inputs.device)
         for k in range(len(inputs)):
             other = inputs.clone()
-            other[k] = change(other[k])
+            other[k] += change
             columns.append(((function(other) - before).abs() > 1e-6).any(-1))
-        return torch.stack(columns, 1)
+        moved = torch.stack(columns, 1)
+        if torch.equal(moved, _depends(_jacobian(function, inputs))):
+            raise _Silent
+        return form(moved)
+
+    return answer
+
+
+class _Silent(Exception):
+    """This case is not one to recognise the mistake by."""
+
+
+def _coarse(sizes: Callable[[Tensor], Tensor]) -> Any:
+    """Which ``sizes`` `[S, S, ...]` of a Jacobian are above a threshold, where all thresholds from 0.0002 to 0.1 agree."""
+
+    def answer(function: Words, inputs: Tensor) -> Tensor:
+        size = sizes(_jacobian(function, inputs)).abs()
+        fine, coarse = ((size > threshold).flatten(2).any(2) for threshold in (2e-4, 0.1))
+        if not torch.equal(fine, coarse):
+            raise _Silent
+        return coarse
 
     return answer
 
@@ -2047,16 +2180,16 @@ DEPENDENCY_MATRIX = Spec(
             "transposed",
             "Rows are outputs, columns inputs: cell [q, k] is about output q and input k.",
             _by_gradients(lambda jacobian: _depends(jacobian).T),
+            _by_sums(lambda gradients: (gradients.abs() > 1e-6).any(-1).T),
+            _nudged(lambda moved: moved.T),
         ),
         misconception(
             "values compared instead of dependence",
             "That compares values, which can move or rest whatever the gradient: ask `torch.autograd.grad`.",
-            _nudged(lambda word: word + torch.linspace(0.7, 1.3, len(word), dtype=word.dtype, device=word.device)),
-            _nudged(lambda word: word + 1),
-            _nudged(lambda word: word + torch.eye(len(word), dtype=word.dtype, device=word.device)[0]),
-            _nudged(lambda word: word * 0),
+            _nudged(lambda moved: moved),
             _by_values(lambda output, inputs: (output == inputs).all(-1)),
             _by_values(lambda output, inputs: (output != inputs).any(-1)),
+            _by_values(lambda output, inputs: (output[:, 0] != inputs[0]).any(-1)[:, None].expand(-1, inputs.shape[1])),
             _by_values(lambda output, inputs: (output * inputs).sum(-1) != 0),
             _by_values(lambda output, inputs: (output != 0).any(-1).expand(-1, inputs.shape[1])),
         ),
@@ -2084,6 +2217,13 @@ DEPENDENCY_MATRIX = Spec(
             _by_gradients(lambda jacobian: (jacobian > 0).any(3).any(1)),
             _by_sums(lambda gradients: (gradients > 0).any(-1)),
             _by_gradients(lambda jacobian: jacobian.sum((1, 3)) > 0),
+        ),
+        misconception(
+            "too coarse a threshold",
+            "A faint gradient is a dependence as well: compare with 0, or leave no more room than rounding needs.",
+            _coarse(lambda jacobian: jacobian.transpose(1, 2)),
+            _coarse(lambda jacobian: jacobian.sum(1)),
+            _coarse(lambda jacobian: jacobian.abs().sum((1, 3))[:, :, None]),
         ),
         misconception(
             "gradient of the whole output",
