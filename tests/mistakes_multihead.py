@@ -158,6 +158,14 @@ def overwrites_biases(rows, mask):
     return rows | mask if mask.dtype == torch.bool else torch.where(rows, -math.inf, 0.0).to(mask.dtype) + 0 * mask
 
 
+def everything_float(rows, mask):
+    return mask.float() + rows.float()
+
+
+def added_to_zeros(rows, mask):
+    return torch.zeros(rows.shape).masked_fill(rows, -math.inf) + mask
+
+
 # --- per_head_windows
 
 
@@ -193,6 +201,19 @@ def mean_window(batch_size, sequence_length, windows, device=None):
     return windows_of(lambda q, k, w: (k > q) | (q - k >= w))(batch_size, sequence_length, windows, device)
 
 
+def list_of(hidden, batch_first=True):
+    """Slice by slice, in a list: a loop, and wrong besides."""
+
+    def answer(batch_size, sequence_length, windows, device=None):
+        position = torch.arange(sequence_length, device=device)
+        back = position[:, None] - position
+        if batch_first:
+            return torch.stack([hidden(back, window, windows) for _ in range(batch_size) for window in windows])
+        return torch.stack([hidden(back, window, windows) for window in windows for _ in range(batch_size)])
+
+    return answer
+
+
 # --- nn_transformer_masks
 
 
@@ -221,6 +242,27 @@ def but(**wrong):
 def renamed(source, target, pad):
     masks = translated(source, target, pad)
     return {name.replace("src", "source").replace("tgt", "target"): mask for name, mask in masks.items()}
+
+
+def under(**names):
+    def answer(source, target, pad):
+        return {names.get(name, name): mask for name, mask in translated(source, target, pad).items()}
+
+    return answer
+
+
+def inverted_from_the_target(triangle):
+    def answer(source, target, pad):
+        masks = translated(source, target, pad)
+        words = target != pad
+        return {
+            "src_key_padding_mask": source.ne(pad),
+            "tgt_mask": masks["tgt_mask"].logical_not() if triangle else masks["tgt_mask"],
+            "tgt_key_padding_mask": words,
+            "memory_key_padding_mask": words,
+        }
+
+    return answer
 
 
 def as_tuple(source, target, pad):
@@ -354,6 +396,40 @@ def swapped_3d(query, key, value, weights, num_heads, key_padding_mask=None, att
     return attention(query, key, value, weights, num_heads, key_padding_mask, attn_mask)
 
 
+def as_written(split=None, join=None, told=None, rows=None, scale=None, before=None):
+    """By four axes and `@`, with what goes wrong as arguments."""
+
+    def answer(query, key, value, weights, num_heads, key_padding_mask=None, attn_mask=None):
+        batch, queries, dim = query.shape
+        head_dim = dim // num_heads
+        if before and key_padding_mask is not None:
+            key, value = before(key, value, key_padding_mask[..., None])
+        q, k, v = (
+            x @ (weights.in_proj_weight[rows(i, dim)] if rows else weights.in_proj_weight.view(3, dim, dim)[i]).T
+            + (weights.in_proj_bias[rows(i, dim)] if rows else weights.in_proj_bias.view(3, dim)[i])
+            for i, x in enumerate((query, key, value))
+        )
+        if split:
+            q, k, v = (split(x, batch, num_heads, head_dim) for x in (q, k, v))
+        else:
+            q, k, v = (x.view(batch, -1, num_heads, head_dim).transpose(1, 2) for x in (q, k, v))
+        scores = q @ k.transpose(-2, -1) * (scale(dim, num_heads) if scale else head_dim**-0.5)
+        if attn_mask is not None:
+            if attn_mask.dim() == 3:
+                attn_mask = attn_mask.view(batch, num_heads, queries, -1)
+            bool_mask = attn_mask.dtype == torch.bool
+            scores = scores.masked_fill(attn_mask, -math.inf) if bool_mask else scores + attn_mask
+        if key_padding_mask is not None and not before:
+            scores = scores.masked_fill(key_padding_mask[:, None, None], -math.inf)
+        shares = scores.softmax(-1)
+        joined = shares @ v
+        joined = join(joined, batch, queries, dim) if join else joined.transpose(1, 2).reshape(batch, queries, dim)
+        output = joined @ weights.out_proj_weight.T + weights.out_proj_bias
+        return output, told(shares) if told else shares.mean(1)
+
+    return answer
+
+
 def only_output(*arguments, **masks):
     return attention(*arguments, **masks)[0]
 
@@ -401,7 +477,18 @@ MISTAKES = {
         ),
         ("1 and 0 where a model adds them", writer(additive=lambda mask, dtype: 1 - mask.to(dtype))),
         ("-inf", writer(additive=lambda mask, dtype: torch.where(mask, 0.0, -math.inf).to(dtype))),
+        ("1 and 0 where a model adds them", writer(additive=lambda mask, dtype: mask.float())),
+        ("1 and 0 where a model adds them", writer(additive=lambda mask, dtype: (~mask).float())),
+        ("1 and 0 where a model adds them", writer(additive=lambda mask, dtype: 1.0 - mask.float())),
+        ("1 and 0 where a model adds them", writer(additive=lambda mask, dtype: mask.long())),
+        ("1 and 0 where a model adds them", writer(additive=lambda mask, dtype: 1 - mask.long())),
         ("-inf", writer(additive=lambda mask, dtype: mask.to(dtype).log())),
+        ("-inf", writer(additive=lambda mask, dtype: torch.where(mask, 0.0, -math.inf))),
+        ("-inf", writer(additive=lambda mask, dtype: torch.zeros(mask.shape).masked_fill(~mask, -math.inf))),
+        ("-inf", writer(additive=lambda mask, dtype: torch.log(mask.float()))),
+        ("0 times -inf", writer(additive=lambda mask, dtype: (~mask).float() * -math.inf)),
+        ("a fixed number", writer(additive=lambda mask, dtype: (1.0 - mask.float()) * -1e9)),
+        ("a fixed number", writer(additive=lambda mask, dtype: torch.where(mask, 0.0, -1e10))),
         ("0 times -inf", writer(additive=lambda mask, dtype: (1 - mask.to(dtype)) * -math.inf)),
         ("a fixed number", writer(additive=lambda mask, dtype: torch.where(mask, 0.0, -1e9).to(dtype))),
         ("a fixed number", writer(additive=lambda mask, dtype: (1 - mask.to(dtype)) * -1e4)),
@@ -463,7 +550,28 @@ MISTAKES = {
             ),
         ),
         ("wrong head order", merge(union, spread=tiled)),
+        (
+            "wrong head order",
+            lambda padding, mask, heads: (
+                tiled(padding, heads) if mask is None and padding is not None else merge(union)(padding, mask, heads)
+            ),
+        ),
         ("bool + float added", merge(torch.add)),
+        ("bool + float added", merge(everything_float)),
+        ("bool + float added", merge(added_to_zeros)),
+        ("bool + float added", merge(lambda rows, mask: torch.where(rows, -math.inf, 0.0) + mask)),
+        ("bool + float added", merge(added_to_zeros, alone=lambda rows: torch.where(rows, -math.inf, 0.0))),
+        (
+            "bool + float added",
+            merge(lambda rows, mask: mask - rows.float() if mask.dtype != torch.bool else rows | mask),
+        ),
+        (
+            "bool + float added",
+            merge(lambda rows, mask: union(rows, mask) if mask.dtype != torch.bool else added_to_zeros(rows, mask)),
+        ),
+        ("or on a float mask", merge(torch.bitwise_or)),
+        ("or on a float mask", merge(lambda rows, mask: rows | mask)),
+        ("or on a float mask", merge(lambda rows, mask: mask.__or__(rows))),
         ("bool + float added", merge(lambda rows, mask: rows + mask)),
         (
             "finite for -inf",
@@ -484,6 +592,15 @@ MISTAKES = {
             merge(
                 lambda rows, mask: rows | mask if mask.dtype == torch.bool else rows.to(mask.dtype) * -math.inf + mask
             ),
+        ),
+        ("0 times -inf", merge(lambda rows, mask: mask + rows * -math.inf)),
+        (
+            "0 times -inf",
+            merge(lambda rows, mask: rows | mask if mask.dtype == torch.bool else rows * -math.inf + mask),
+        ),
+        (
+            "0 times -inf",
+            merge(lambda rows, mask: mask + rows.float() * -math.inf, alone=lambda rows: rows * -math.inf),
         ),
         (
             "attn_mask forgotten",
@@ -506,6 +623,14 @@ MISTAKES = {
             merge(
                 lambda rows, mask: ~rows & ~mask if mask.dtype == torch.bool else union(rows, mask),
                 alone=torch.logical_not,
+            ),
+        ),
+        (
+            "always float",
+            merge(
+                lambda rows, mask: added_to_zeros(
+                    rows, torch.where(mask, -math.inf, 0.0) if mask.dtype == torch.bool else mask
+                )
             ),
         ),
         (
@@ -574,7 +699,17 @@ MISTAKES = {
         ("not bool", windows_of(lambda q, k, w: (k > q) | (q - k >= w), dtype=torch.long)),
         (None, head_by_head),
         (None, device_forgotten),
-        (None, mean_window),
+        ("one window for all", mean_window),
+        ("one window for all", list_of(lambda back, window, windows: (back < 0) | (back >= windows[0]))),
+        ("one window for all", list_of(lambda back, window, windows: (back < 0) | (back >= max(windows)))),
+        ("one window for all", list_of(lambda back, window, windows: (back < 0) | (back >= sum(windows)))),
+        (
+            "one window for all",
+            list_of(lambda back, window, windows: (back < 0) | (back >= sum(windows) // len(windows))),
+        ),
+        ("inverted", list_of(lambda back, window, windows: (back >= 0) & (back < window))),
+        ("head order", list_of(lambda back, window, windows: (back < 0) | (back >= window), batch_first=False)),
+        (None, list_of(lambda back, window, windows: (back < 0) | (back >= window))),
         (None, windows_of(lambda q, k, w: (k > q) | (q - k >= w.flip(0)))),
         (None, windows_of(lambda q, k, w: (k > q) | (q - k >= w), dtype=torch.int8)),
     ],
@@ -613,7 +748,13 @@ MISTAKES = {
         ),
         ("padding id fixed at 0", lambda s, t, p: translated(s, t, 0)),
         ("not bool", lambda s, t, p: {name: mask.float() for name, mask in translated(s, t, p).items()}),
-        (None, renamed),
+        ("misspelt key", renamed),
+        ("misspelt key", under(memory_key_padding_mask="memory_mask")),
+        ("misspelt key", under(src_key_padding_mask="src_mask")),
+        ("misspelt key", under(src_key_padding_mask="src_padding_mask", tgt_key_padding_mask="tgt_padding_mask")),
+        ("misspelt key", under(tgt_mask="tgt_attn_mask")),
+        ("inverted, and memory from the target", inverted_from_the_target(triangle=False)),
+        ("inverted, and memory from the target", inverted_from_the_target(triangle=True)),
         (None, as_tuple),
         (None, but(memory_key_padding_mask=lambda s, t, p: (s == p)[:, None, :])),
         (None, but(tgt_mask=lambda s, t, p: torch.ones(t.shape[1], t.shape[1], dtype=torch.bool).triu(1))),  # no device
@@ -629,10 +770,53 @@ MISTAKES = {
             ),
         ),
         ("no scaling", with_fault(scale=1.0)),
+        ("scale of E for D", as_written(scale=lambda dim, heads: 1 / dim)),
+        ("scale of E for D", as_written(scale=lambda dim, heads: 1 / math.sqrt(dim * heads))),
+        ("heads split wrongly", as_written(split=lambda x, b, h, d: x.view(b, h, d, -1).transpose(2, 3))),
+        ("heads split wrongly", as_written(split=lambda x, b, h, d: x.transpose(1, 2).reshape(b, h, -1, d))),
+        (
+            "heads split wrongly",
+            as_written(
+                split=lambda x, b, h, d: x.transpose(1, 2).reshape(b, h, -1, d),
+                join=lambda x, b, queries, dim: x.reshape(b, dim, queries).transpose(1, 2),
+            ),
+        ),
+        ("heads split wrongly", as_written(split=lambda x, b, h, d: x.view(-1, b, h, d).permute(1, 2, 0, 3))),
+        (
+            "heads split wrongly",
+            as_written(
+                split=lambda x, b, h, d: x.view(-1, b * h, d).transpose(0, 1).view(b, h, -1, d),
+                join=lambda x, b, queries, dim: x.flatten(0, 1).transpose(0, 1).reshape(b, queries, dim),
+            ),
+        ),
+        ("heads interleaved", as_written(split=lambda x, b, h, d: x.view(b, -1, d, h).permute(0, 3, 1, 2))),
+        ("projection slices swapped", as_written(rows=lambda i, dim: slice(i, None, 3))),
+        ("projection slices swapped", as_written(rows=lambda i, dim: slice(min(i, 1) * dim, (min(i, 1) + 1) * dim))),
         ("mask before projection", zeroes_first),
+        *(
+            ("mask before projection", as_written(before=before))
+            for before in (
+                lambda key, value, padding: (key * ~padding, value),
+                lambda key, value, padding: (key.masked_fill(padding, -1e9), value),
+                lambda key, value, padding: (key.masked_fill(padding, -1e9), value.masked_fill(padding, -1e9)),
+                lambda key, value, padding: (torch.where(padding, -math.inf, key), value),
+            )
+        ),
         ("-100 for minus infinity", with_fault(fill=-1e4)),
         ("hidden scores set to 0", with_fault(fill=0.0)),
         ("weights not averaged", with_fault(mean=False)),
+        *(
+            ("weights not averaged", as_written(told=told))
+            for told in (
+                lambda shares: shares.max(1).values,
+                lambda shares: shares.median(dim=1)[0],
+                lambda shares: shares.reshape(-1, *shares.shape[2:]),
+                lambda shares: shares.mean(1).unsqueeze(1),
+                lambda shares: shares.permute(1, 0, 2, 3),
+                lambda shares: shares.squeeze(1),
+            )
+        ),
+        ("weights of one head", as_written(told=lambda shares: shares[:, -1])),
         ("key padding forgotten", with_fault(hide_padding=False)),
         ("attn_mask forgotten", with_fault(hide_mask=False)),
         ("no mask", with_fault(hide_mask=False, hide_padding=False)),

@@ -47,7 +47,7 @@ def per_head_windows(batch_size, sequence_length, windows, device=None):
     first = position[None, :] - torch.tensor(list(windows), device=device)[:, None] + 1
     key = position.expand(len(windows), sequence_length, -1)
     seen = (first[:, :, None] <= key) & (key <= position[:, None])
-    return seen.logical_not().unsqueeze(0).repeat(batch_size, 1, 1, 1).flatten(0, 1)
+    return torch.cat([seen.logical_not()] * batch_size)
 
 
 def nn_transformer_masks(source_ids, target_ids, pad_token_id):

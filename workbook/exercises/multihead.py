@@ -136,6 +136,8 @@ def per_head_windows(
                                      ■ ■ ⬚ ■            ■ ⬚ ⬚ ■            ⬚ ⬚ ⬚ ■
                                      ■ ■ ■ ⬚            ■ ■ ⬚ ⬚            ⬚ ⬚ ⬚ ⬚
 
+    All heads at once: as everywhere in this course, no Python loop over sentences, heads or positions.
+
     Args:
         batch_size: how many sentences.
         sequence_length: how many positions; they are queries and keys.

@@ -394,6 +394,11 @@ def _cast(allowed: Tensor, dtype: torch.dtype, number: float) -> Tensor:
     return torch.zeros(allowed.shape, device=allowed.device).masked_fill(~allowed, number).to(dtype)
 
 
+def _float32(allowed: Tensor, dtype: torch.dtype, number: float) -> Tensor:
+    """As ``_filled``, but for the dtype that was asked for."""
+    return _filled(allowed, torch.float32, number)
+
+
 def _writes(**wrong: Write) -> Callable[..., Any]:
     """Writes some conventions wrongly and the others as they are."""
     table = {**_WRITES, **wrong}
@@ -454,16 +459,23 @@ FROM_ALLOWED = Spec(
             _additive_writes(lambda allowed, dtype: allowed.to(dtype)),
             _additive_writes(lambda allowed, dtype: (~allowed).to(dtype)),
             _additive_writes(lambda allowed, dtype: -(~allowed).to(dtype)),
+            *(
+                _additive_writes(lambda allowed, dtype, kind=kind, turn=turn: turn(allowed).to(kind))  # type: ignore[misc]
+                for kind in (torch.float, torch.long)
+                for turn in (torch.clone, torch.logical_not)
+            ),
         ),
         misconception(
             "-inf",
             "−∞ works until a row has no allowed key: then softmax gives NaN. `torch.finfo(dtype).min` is finite.",
             _additive_writes(lambda allowed, dtype: _filled(allowed, dtype, -math.inf)),
+            _additive_writes(lambda allowed, dtype: _filled(allowed, torch.float32, -math.inf)),
         ),
         misconception(
             "0 times -inf",
             "0 × −∞ is NaN, and it lands on the cells you wanted to keep: choose with `torch.where` or `masked_fill`.",
             _additive_writes(lambda allowed, dtype: (~allowed).to(dtype) * -math.inf),
+            _additive_writes(lambda allowed, dtype: ~allowed * -math.inf),
         ),
         misconception(
             "a fixed number",
@@ -474,6 +486,7 @@ FROM_ALLOWED = Spec(
                     (_filled, -100.0),
                     (_filled, -1e4),
                     *((form, number) for number in (-1e5, -1e9, -1e10) for form in (_filled, _cast)),
+                    *((_float32, number) for number in (-1e4, -1e5, -1e9, -1e10)),
                 )
             ),
         ),
@@ -754,24 +767,26 @@ def _merge_cases(rng: torch.Generator) -> list[Case]:
     course = torch.tensor([[False] * 3 + [True], [False] * 4])
     low = torch.zeros(3, 5).masked_fill(_triangle(3, 5), _lowest(torch.float32))
     middle = torch.tensor([[False, True, False, True, False], [False, False, True, False, True]])
+    # Alike under every seed: they tell most misconceptions apart, so that no seed has to be tried for those.
+    fixed = torch.Generator().manual_seed(2017)
     return [
         Case("neither mask", (None, None, 3)),
         Case("padding and triangle of the course", (course, _triangle(4, 4), 2)),
-        Case("padding alone", (_padding(rng, 2, 5), None, 3)),
+        Case("padding alone", (_padding(fixed, 2, 5), None, 3)),
         Case("padding alone, on the left, as many sentences as heads", (_padding(rng, 3, 4, "left"), None, 3)),
-        Case("bool attn_mask alone", (None, _bool_mask(rng, 4, 5), 3)),
+        Case("bool attn_mask alone", (None, _bool_mask(fixed, 4, 5), 3)),
         Case("bool attn_mask alone, for each head", (None, _bool_mask(rng, 6, 4, 5), 3)),
         Case("float attn_mask alone", (None, _float_mask(rng, 4, 5), 2)),
         Case("float16 attn_mask alone, for each head", (None, _float_mask(rng, 6, 3, 4, dtype=torch.float16), 2)),
         Case("no two sizes equal, bool", (_padding(rng, 2, 5), _bool_mask(rng, 4, 5), 3)),
-        Case("a bool mask for each head", (_padding(rng, 2, 5), _bool_mask(rng, 6, 4, 5), 3)),
+        Case("a bool mask for each head", (_padding(fixed, 2, 5), _bool_mask(fixed, 6, 4, 5), 3)),
         Case("as many sentences as heads", (_padding(rng, 3, 4, "left"), _bool_mask(rng, 9, 2, 4), 3)),
         Case("padding in the middle, bool", (middle, _bool_mask(rng, 4, 5), 3)),
         Case("no two sizes equal, float", (_padding(rng, 2, 5), _float_mask(rng, 4, 5), 3)),
         Case("a float mask for each head", (_padding(rng, 3, 5, "left"), _float_mask(rng, 6, 4, 5), 2)),
         Case("a float mask with finfo.min", (middle, low, 2)),
         *(
-            Case(f"in {str(dtype)[6:]}", (_padding(rng, 2, 4), _float_mask(rng, 3, 4, dtype=dtype), 3))
+            Case(f"in {str(dtype)[6:]}", (_padding(fixed, 2, 4), _float_mask(fixed, 3, 4, dtype=dtype), 3))
             for dtype in HALVES
         ),
         Case("as many queries as keys and sentences", (_padding(rng, 4, 4), _triangle(4, 4), 2)),
@@ -888,6 +903,10 @@ def _as_float(mask: Tensor) -> Tensor:
     return torch.zeros(mask.shape, device=mask.device).masked_fill(mask, -math.inf)
 
 
+def _float_rows(padding: Tensor, num_heads: int) -> Tensor:
+    return _as_float(_rows_of_heads(padding, num_heads))
+
+
 def _shaped_as_merged(padding: Tensor, mask: Tensor) -> Tensor:
     return mask.expand(len(padding), -1, -1)
 
@@ -915,6 +934,7 @@ MERGE_MASKS = Spec(
                 alone=_rows_of_heads,
             ),
             _merges(spread=lambda padding, heads: padding.repeat(heads, 1)[:, None, :], of_float=_undecided),
+            _merges(alone=lambda padding, heads: padding.repeat(heads, 1)[:, None, :]),
         ),
         misconception(
             "3-D mask in the order h*B + b",
@@ -923,11 +943,24 @@ MERGE_MASKS = Spec(
         ),
         misconception(
             "bool + float added",
-            "True is added as 1, which favours the padding: where a key is padding, a float mask has to become −∞.",
+            "A True that is added counts as 1 and favours its key: join bools with `|`, put −∞ into floats by `masked_fill`.",
             _merges(lambda padding, mask: mask + padding),
+            _merges(lambda padding, mask: mask + padding.float()),
+            _merges(lambda padding, mask: mask - padding.float()),
+            _merges(of_float=lambda padding, mask: mask + padding.float()),
+            _merges(of_float=lambda padding, mask: mask - padding.float()),
+            _merges(lambda padding, mask: mask + _as_float(padding)),
+            _merges(lambda padding, mask: mask + _as_float(padding), alone=_float_rows),
+            _merges(of_bool=lambda padding, mask: mask + _as_float(padding)),
+            _merges(of_bool=lambda padding, mask: mask + _as_float(padding), alone=_float_rows),
             _merges(of_float=lambda padding, mask: mask + padding, of_bool=_undecided),
             _merges(of_float=lambda padding, mask: mask - padding.to(mask.dtype)),
             _merges(of_float=lambda padding, mask: mask.masked_fill(padding, 1.0)),
+        ),
+        misconception(
+            "or on a float mask",
+            "`|` joins bools only; a float `attn_mask` gets its −∞ by `masked_fill(padding, -math.inf)`.",
+            _merges(of_float=lambda padding, mask: mask | padding),
         ),
         misconception(
             "finite for -inf",
@@ -949,6 +982,12 @@ MERGE_MASKS = Spec(
             "0 times -inf",
             "0 × −∞ is NaN, and it lands on the keys you wanted to keep: choose with `torch.where` or `masked_fill`.",
             _merges(of_float=lambda padding, mask: mask + padding.to(mask.dtype) * -math.inf),
+            _merges(of_float=lambda padding, mask: mask + padding * -math.inf),
+            _merges(lambda padding, mask: mask + padding * -math.inf),
+            _merges(
+                lambda padding, mask: mask + padding * -math.inf,
+                alone=lambda padding, heads: _rows_of_heads(padding, heads) * -math.inf,
+            ),
         ),
         misconception(
             "attn_mask forgotten",
@@ -999,17 +1038,15 @@ MERGE_MASKS = Spec(
         misconception(
             "always float",
             "torch turns masks to floats inside; the merged mask here stays bool where bools came in.",
-            _merges(
-                lambda padding, mask: _mixed(padding, _as_float(mask)),
-                alone=lambda padding, heads: _as_float(_rows_of_heads(padding, heads)),
-                mask_alone=_as_float,
+            *(
+                _merges(both, **others)  # type: ignore[arg-type]
+                for both in (
+                    lambda padding, mask: _mixed(padding, _as_float(mask)),
+                    lambda padding, mask: _as_float(mask) + _as_float(padding),
+                )
+                for others in ({"alone": _float_rows, "mask_alone": _as_float}, {"alone": _float_rows}, {})
             ),
-            _merges(
-                lambda padding, mask: _mixed(padding, _as_float(mask)),
-                alone=lambda padding, heads: _as_float(_rows_of_heads(padding, heads)),
-            ),
-            _merges(lambda padding, mask: _mixed(padding, _as_float(mask))),
-            _merges(alone=lambda padding, heads: _as_float(_rows_of_heads(padding, heads))),
+            _merges(alone=_float_rows),
         ),
         misconception(
             "float turned into bool",
@@ -1084,6 +1121,8 @@ def per_head_windows(
                                      ■ ■ ⬚ ■            ■ ⬚ ⬚ ■            ⬚ ⬚ ⬚ ■
                                      ■ ■ ■ ⬚            ■ ■ ⬚ ⬚            ⬚ ⬚ ⬚ ⬚
 
+    All heads at once: as everywhere in this course, no Python loop over sentences, heads or positions.
+
     Args:
         batch_size: how many sentences.
         sequence_length: how many positions; they are queries and keys.
@@ -1107,6 +1146,7 @@ def per_head_windows(
 def _windows_cases(rng: torch.Generator) -> list[Case]:
     length = integer(rng, 5, 6)
     drawn = [integer(rng, 1, length) for _ in range(3)]
+    # At least one sentence: `torch.cat([mask] * batch_size)` is a fair way to write it, and stops at none.
     return [
         Case("windows of 1, 2 and all", (2, 4, [1, 2, 4])),
         Case("no order in the windows", (2, 5, [2, 1, 4, 3])),
@@ -1120,7 +1160,6 @@ def _windows_cases(rng: torch.Generator) -> list[Case]:
         Case("one position", (2, 1, [1, 2, 3])),
         Case("windows in a tuple", (2, 4, (3, 1))),
         Case("on a device by name", (2, 4, [1, 3]), {"device": "cpu"}),
-        Case("no sentences", (0, 4, [1, 2])),
     ]
 
 
@@ -1170,8 +1209,10 @@ PER_HEAD_WINDOWS = Spec(
         misconception(
             "one window for all",
             "Every head has a window of its own: head h looks back over `windows[h]` positions.",
-            *(_windowed(one_for_all=choose) for choose in (lambda windows: windows[0], max, min)),
+            *(_windowed(one_for_all=choose) for choose in (lambda windows: windows[0], max, min, sum)),
             _windowed(one_for_all=lambda windows: windows[-1]),
+            _windowed(one_for_all=lambda windows: sum(windows) // len(windows)),
+            _windowed(one_for_all=lambda windows: round(sum(windows) / len(windows))),
         ),
         misconception(
             "no window",
@@ -1352,6 +1393,31 @@ def _masks(missing: Sequence[str] = (), /, **wrong: Make) -> Callable[..., Any]:
     return lambda source, target, pad: {name: make(source, target, pad) for name, make in makers.items()}
 
 
+def _renamed(names: dict[str, str]) -> Callable[..., Any]:
+    """The right masks, some under another name."""
+    return lambda source, target, pad: {
+        names.get(name, name): mask for name, mask in _masks()(source, target, pad).items()
+    }
+
+
+def _respelt(old: str, new: str) -> dict[str, str]:
+    return {name: name.replace(old, new) for name in _MASKS}
+
+
+_SPELLINGS: tuple[dict[str, str], ...] = (
+    {"memory_key_padding_mask": "memory_mask"},
+    {"src_key_padding_mask": "src_mask"},
+    {"src_key_padding_mask": "src_mask", "memory_key_padding_mask": "memory_mask"},
+    {"memory_key_padding_mask": "mem_key_padding_mask"},
+    {"memory_key_padding_mask": "memory_padding_mask"},
+    {"src_key_padding_mask": "src_padding_mask", "tgt_key_padding_mask": "tgt_padding_mask"},
+    _respelt("key_padding_mask", "padding_mask"),
+    _respelt("key_padding_mask", "key_padding"),
+    {**_respelt("src", "source"), "tgt_mask": "target_mask", "tgt_key_padding_mask": "target_key_padding_mask"},
+    *({"tgt_mask": name} for name in ("tgt_attn_mask", "attn_mask", "target_mask", "causal_mask")),
+)
+
+
 def _none(source: Tensor, target: Tensor, pad: int) -> Any:
     return None
 
@@ -1391,6 +1457,20 @@ NN_TRANSFORMER_MASKS = Spec(
             _masks(memory_key_padding_mask=_MASKS["tgt_key_padding_mask"]),
         ),
         misconception(
+            "inverted, and memory from the target",
+            "Two things at once: True has to mean ignore, and the memory's padding is the source's, not the target's.",
+            *(
+                _masks(
+                    **{name: _INVERTED[name] for name in names},
+                    memory_key_padding_mask=_INVERTED["tgt_key_padding_mask"],
+                )
+                for names in (
+                    ["src_key_padding_mask", "tgt_key_padding_mask"],
+                    ["src_key_padding_mask", "tgt_key_padding_mask", "tgt_mask"],
+                )
+            ),
+        ),
+        misconception(
             "source and target swapped",
             "`src` is what the encoder reads, `tgt` what the decoder reads: here each has the other's masks.",
             lambda source, target, pad: _masks()(target, source, pad),
@@ -1412,6 +1492,11 @@ NN_TRANSFORMER_MASKS = Spec(
                 for count in (1, 2)
                 for missing in itertools.combinations(sorted(_MASKS, reverse=True), count)
             ),
+        ),
+        misconception(
+            "misspelt key",
+            "The masks are right, one name is not: `nn.Transformer` knows padding as `src_`, `tgt_`, `memory_key_padding_mask`.",
+            *(_renamed(names) for names in _SPELLINGS),
         ),
         misconception(
             "more keys than asked",
@@ -1601,22 +1686,32 @@ def _mha_cases(rng: torch.Generator) -> list[Case]:
         padding: str | None = None,
         mask: str | None = None,
         itself: bool = False,
+        rng: torch.Generator = rng,
     ) -> Case:
         return Case(about, *_mha_call(rng, _Sizes(*sizes), padding, mask, itself))
 
+    # Alike under every seed: they tell most misconceptions apart, so that no seed has to be tried for those.
+    fixed = torch.Generator().manual_seed(2017)
     return [
-        case("a sentence asks itself, no mask", (2, 4, 4, 6, 3), itself=True),
+        case("a sentence asks itself, no mask", (2, 4, 4, 6, 3), itself=True, rng=fixed),
+        case(
+            "all sizes equal, padding and a bool mask for each head",
+            (3, 3, 3, 6, 3),
+            "left",
+            "bool per head",
+            rng=fixed,
+        ),
+        case("padding and a float mask for each head", (2, 3, 4, 6, 2), "right", "float per head", rng=fixed),
         case("no two sizes equal, padding", (2, 4, 5, 24, 3), "right"),
         case("a bool mask, one head", (2, 3, 4, 4, 1), None, "bool"),
         case("a bool mask for each head", (2, 3, 4, 6, 3), None, "bool per head"),
         case("a float mask, one query, one number for each head", (2, 1, 4, 3, 3), None, "float"),
         case("a float mask for each head", (2, 3, 4, 6, 3), None, "float per head"),
         case("padding and a bool mask", (2, 4, 4, 6, 3), "right", "bool", itself=True),
-        case("all sizes equal, padding and a bool mask for each head", (3, 3, 3, 6, 3), "left", "bool per head"),
+        case("all sizes equal, padding and a bool mask", (3, 3, 3, 6, 3), "left", "bool"),
         case("as many queries as keys, padding and a float mask", (3, 4, 4, 6, 2), "left", "float"),
-        case("padding and a float mask for each head", (2, 3, 4, 6, 2), "right", "float per head"),
         case("one key", (2, 3, 1, 6, 3)),
-        _mha_far_apart(rng),
+        _mha_far_apart(fixed),
     ]
 
 
@@ -1714,6 +1809,27 @@ def _unsplit(vectors: Tensor, num_heads: int) -> Tensor:
     return vectors.reshape(batch, num_heads, length, dim // num_heads)
 
 
+def _split_into_columns(vectors: Tensor, num_heads: int) -> Tensor:
+    batch, length, dim = vectors.shape
+    return vectors.reshape(batch, num_heads, dim // num_heads, length).mT
+
+
+def _split_of_transposed(vectors: Tensor, num_heads: int) -> Tensor:
+    batch, length, dim = vectors.shape
+    return vectors.mT.reshape(batch, num_heads, length, dim // num_heads)
+
+
+def _split_batch_last(vectors: Tensor, num_heads: int) -> Tensor:
+    """What is right for vectors [length, batch, dim]."""
+    batch, length, dim = vectors.shape
+    return vectors.reshape(length, batch, num_heads, dim // num_heads).permute(1, 2, 0, 3)
+
+
+def _joined_batch_last(vectors: Tensor) -> Tensor:
+    batch, heads, length, head_dim = vectors.shape
+    return vectors.permute(2, 0, 1, 3).reshape(batch, length, heads * head_dim)
+
+
 def _interleaved(vectors: Tensor, num_heads: int) -> Tensor:
     return vectors.unflatten(-1, (-1, num_heads)).permute(0, 3, 1, 2)
 
@@ -1727,15 +1843,15 @@ def _joined_interleaved(vectors: Tensor) -> Tensor:
     return vectors.permute(0, 2, 3, 1).flatten(2)
 
 
-def _zeroed(*places: int) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
-    """Sets the padding of some inputs to 0 before they are projected."""
+def _zeroed(*places: int, number: float = 0.0) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
+    """Sets the padding of some inputs to 0, or to another number, before they are projected."""
 
     def inputs(query: Tensor, key: Tensor, value: Tensor, padding: Tensor | None) -> Any:
         if padding is None:
             return query, key, value
         vectors = [query, key, value]
         for place in places:
-            vectors[place] = vectors[place].masked_fill(padding[:, :, None], 0.0)
+            vectors[place] = vectors[place].masked_fill(padding[:, :, None], number)
         return tuple(vectors)
 
     return inputs
@@ -1856,11 +1972,20 @@ MULTI_HEAD_ATTENTION = Spec(
             "`view(B, H, L, D)` mixes positions: first `view(B, L, H, D)`, then `transpose(1, 2)`.",
             _mha(split=_unsplit),
             _mha(split=_unsplit, join=_joined_without_transposing),
+            _mha(split=_split_into_columns),
+            _mha(split=_split_of_transposed),
+            _mha(
+                split=_split_of_transposed,
+                join=lambda vectors: vectors.flatten(1).unflatten(1, (-1, vectors.shape[2])).mT,
+            ),
+            _mha(split=_split_batch_last),
+            _mha(split=_split_batch_last, join=_joined_batch_last),
         ),
         misconception(
             "heads interleaved",
             "Head h owns D numbers in a row, from h·D on: `view(B, L, H, D)`, with the heads before D.",
             _mha(split=_interleaved, join=_joined_interleaved),
+            _mha(split=_interleaved),
         ),
         misconception(
             "heads joined wrongly",
@@ -1872,6 +1997,8 @@ MULTI_HEAD_ATTENTION = Spec(
             "scale of E for D",
             "A head's dot product runs over D numbers, not over all E: divide by √(dim / num_heads).",
             _mha(scale=lambda dim, heads: dim**-0.5),
+            _mha(scale=lambda dim, heads: 1 / dim),
+            _mha(scale=lambda dim, heads: (dim * heads) ** -0.5),
         ),
         misconception(
             "no scaling",
@@ -1888,6 +2015,12 @@ MULTI_HEAD_ATTENTION = Spec(
             "Zeroed inputs are keys all the same: the projection's bias fills them again. Hide scores, not vectors.",
             _mha(inputs=_zeroed(1, 2), hide=_only_ruled),
             _mha(inputs=_zeroed(2), hide=_only_ruled),
+            _mha(inputs=_zeroed(1), hide=_only_ruled),
+            *(
+                _mha(inputs=_zeroed(*places, number=number), hide=_only_ruled)
+                for places in ((1,), (1, 2))
+                for number in (-1e9, -math.inf)
+            ),
         ),
         misconception(
             "projected padding zeroed",
@@ -1923,7 +2056,18 @@ MULTI_HEAD_ATTENTION = Spec(
         misconception(
             "weights not averaged",
             "The second result is the mean over the heads, [batch, query, key]: `.mean(dim=1)`.",
-            _mha(told=lambda shares, scores: shares),
+            *(
+                _mha(told=lambda shares, scores, tell=tell: tell(shares))  # type: ignore[misc]
+                for tell in (
+                    lambda shares: shares,
+                    lambda shares: shares.squeeze(1),
+                    lambda shares: shares.flatten(0, 1),
+                    lambda shares: shares.transpose(0, 1),
+                    lambda shares: shares.mean(1, keepdim=True),
+                    lambda shares: shares.amax(1),
+                    lambda shares: shares.median(1).values,
+                )
+            ),
         ),
         misconception(
             "weights summed",
@@ -1934,6 +2078,7 @@ MULTI_HEAD_ATTENTION = Spec(
             "weights of one head",
             "These are the weights of one head; the mean over all of them is asked for.",
             _mha(told=lambda shares, scores: shares[:, 0]),
+            _mha(told=lambda shares, scores: shares[:, -1]),
         ),
         misconception(
             "averaged before the softmax",
@@ -2041,9 +2186,14 @@ MULTI_HEAD_ATTENTION = Spec(
             "`in_proj_weight` holds the rows of query, key and value in this order: `chunk(3)`, and use each for its own.",
             *(
                 _mha(project=_part(lambda part, order=order: order[part]))  # type: ignore[misc]
-                for order in ((1, 0, 2), (0, 2, 1), (2, 1, 0))
+                for order in ((1, 0, 2), (0, 2, 1), (2, 1, 0), (0, 1, 1))
             ),
             _mha(project=_part(lambda part: 0)),
+            _mha(
+                project=lambda vectors, part, weights: F.linear(
+                    vectors, weights.in_proj_weight[part::3], weights.in_proj_bias[part::3]
+                )
+            ),
         ),
         misconception(
             "everything from the query",
