@@ -7,6 +7,8 @@ import pytest
 
 def pytest_configure(config: pytest.Config) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"  # a model that is not there fails at once
+    # All tensors are small: a second thread only waits, and on a busy machine it waits long.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ["WORKBOOK_FALLBACK"] = "silent"  # a notebook prints the same untouched and solved
     os.environ.pop("MPLBACKEND", None)  # a kernel chooses the one that stores pictures in the notebook
     if not config.getoption("nbval", False):

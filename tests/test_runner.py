@@ -486,6 +486,16 @@ def test_an_error_while_measuring_is_described(kind: str) -> None:
     assert found.broken is not None or kind == "device"  # there an error proves nothing
 
 
+def test_a_call_that_the_exercise_is_to_replace_is_reported() -> None:
+    import torch.nn.functional as F
+
+    query = torch.ones(1, 1, 2, 4)
+    call: Call = ((query,), {})
+    options = {"functions": ["scaled_dot_product_attention"]}
+    assert measure(lambda q: F.scaled_dot_product_attention(q, q, q), "without", options, call, None).broken is not None
+    assert measure(lambda q: (q @ q.mT).softmax(-1) @ q, "without", options, call, None).broken is None
+
+
 # --- the wire --------------------------------------------------------------------------------------------------------
 
 

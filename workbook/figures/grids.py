@@ -180,7 +180,9 @@ def _text_of(panels: Sequence[Panel], row: int | None) -> list[str]:
                 for mask, words in zip(panel.allowed, written, strict=False)
             ]
         names = [f"{name} ◂" if index == row else name for index, name in enumerate(queries)]
-        lines += grid_lines(written, names, keys, gap=1 if panel.cells is None else 2)
+        # Names of several words need more room between them, or nobody sees where one ends.
+        gap = 3 if any(" " in key for key in keys) else 1 if panel.cells is None else 2
+        lines += grid_lines(written, names, keys, gap=gap)
         if (len(queries), len(keys)) != panel.shape:
             lines.append(crop_note((len(queries), len(keys)), panel.shape))
     return lines

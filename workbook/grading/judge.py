@@ -388,6 +388,7 @@ _PROPERTY_SENTENCES = {
     "device": "The values are right on the CPU, but {detail}: give every new tensor its `device=`.",
     "no loop": "The values are right, but the work grows with the sizes ({detail}): let one tensor operation do all cells.",
     "view": "The values are right, but {detail}: an expanded view shows one row many times without storing it.",
+    "without": "The values are right, but {detail}, which this exercise is to replace: write it with softmax.",
     "gradients": "The values are right, but the way back is not: {detail}.",
 }
 

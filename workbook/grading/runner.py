@@ -385,6 +385,26 @@ def _view(function: Callable[..., Any], options: dict, small: Call, large: Call 
     return Measured("view", f"the values were copied along axis {' and '.join(copied)}" if copied else None)
 
 
+class _Watch(TorchFunctionMode):
+    """Notes the names of torch's functions that are called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_function__(self, operation: Any, kinds: Any, arguments: Any = (), keywords: Any = None) -> Any:
+        self.names.add(getattr(operation, "__name__", ""))
+        return operation(*arguments, **(keywords or {}))
+
+
+def _without(function: Callable[..., Any], options: dict, small: Call, large: Call | None) -> Measured:
+    arguments, keywords = fresh(small[0]), fresh(small[1])
+    with _Watch() as watch:
+        invoke(function, arguments, keywords)
+    called = sorted(watch.names & set(options["functions"]))
+    return Measured("without", f"it calls `{called[0]}`" if called else None)
+
+
 def _gradients(function: Callable[..., Any], options: dict, small: Call, large: Call | None) -> Measured:
     arguments, keywords = list(fresh(small[0])), fresh(small[1])
     for place in options["arguments"]:
@@ -487,6 +507,7 @@ PROPERTIES: dict[str, Callable[[Callable[..., Any], dict, Call, Call | None], Me
     "device": _device,
     "no loop": _no_loop,
     "view": _view,
+    "without": _without,
     "gradients": _gradients,
 }
 

@@ -45,7 +45,7 @@ class FunctionArgument(NamedTuple):
 class Property:
     """Something that must hold beyond equal values; ``kind`` and ``options`` are what ``grading.runner.measure`` takes."""
 
-    kind: Literal["inputs unchanged", "device", "no loop", "view", "gradients"]
+    kind: Literal["inputs unchanged", "device", "no loop", "view", "without", "gradients"]
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -59,6 +59,11 @@ ALWAYS = (INPUTS_UNCHANGED, DEVICE, NO_LOOP)
 def view(*axes: int) -> Property:
     """The result repeats its values along ``axes`` without copying them: their stride is 0."""
     return Property("view", {"axes": list(axes)})
+
+
+def without(*functions: str) -> Property:
+    """None of torch's ``functions`` is called: the exercise is to replace them."""
+    return Property("without", {"functions": list(functions)})
 
 
 def gradients(*arguments: int) -> Property:
