@@ -268,21 +268,6 @@ def keys_raise_type_error(
     return converted()(attention_mask, query_length, dtype, key, is_causal, sliding_window)
 
 
-def last_rows_of_the_whole(
-    attention_mask, query_length, dtype, key_value_length=None, is_causal=True, sliding_window=None
-):
-    """`[-query_length:]` keeps all rows of no queries."""
-    whole = converted()(
-        attention_mask,
-        attention_mask.shape[1],
-        dtype,
-        key_value_length,
-        is_causal,
-        sliding_window,
-    )
-    return whole[:, :, -query_length:]
-
-
 def first_rows_of_the_whole(
     attention_mask, query_length, dtype, key_value_length=None, is_causal=True, sliding_window=None
 ):
@@ -667,7 +652,6 @@ MISTAKES = {
         (None, keys_by_truth),
         (None, window_refused_for_several),
         (None, converted(diagonal=lambda past, window: past - min(window, 3) - 1)),
-        (None, last_rows_of_the_whole),
         (None, one_query_forgets_the_window),
         (None, converted(expand=expanding(length=lambda target, mask: 1))),
         (None, lambda *arguments, **keywords: converted()(*arguments, **keywords).expand(-1, 2, -1, -1)),

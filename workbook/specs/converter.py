@@ -509,7 +509,6 @@ def _make_cases(rng: torch.Generator) -> list[Case]:
         Case("a window wider than the keys", ((2, 3), torch.float32, 1, 9)),
         Case("with a device", ((2, 3), torch.float16, 1, 2), ON_CPU),
         Case("a single word", ((1, 1), torch.float32)),
-        Case("no queries", ((2, 0), torch.float32, 3)),
         Case("a window of 0", ((2, 3), torch.float32, 1, 0)),
         Case("a negative window", ((2, 3), torch.float32, 0, -1)),
     ]
@@ -518,6 +517,14 @@ def _make_cases(rng: torch.Generator) -> list[Case]:
 def _make_sizes(rng: torch.Generator) -> tuple[Case, Case]:
     small, large = ((2, 3), torch.float16, 2, 2), ((3, 7), torch.float16, 4, 5)
     return Case("small", small, ON_CPU), Case("large", large, ON_CPU)
+
+
+def _past_behind(
+    input_ids_shape: Any, dtype: Any, past_key_values_length: int = 0, sliding_window: Any = None, device: Any = None
+) -> Tensor:
+    """The columns of the past stand behind the triangle."""
+    made: Tensor = _without_past(input_ids_shape, dtype, 0, sliding_window, device)
+    return torch.nn.functional.pad(made, (0, past_key_values_length))
 
 
 def _without_past(
@@ -555,6 +562,7 @@ MAKE_CAUSAL_MASK = Spec(
             "past not prepended",
             "The cached keys are keys, too: the mask has `past_key_values_length` more columns, in front of the triangle.",
             _without_past,
+            _past_behind,
         ),
         misconception(
             "top-left alignment",
@@ -822,7 +830,6 @@ def _causal_cases(rng: torch.Generator) -> list[Case]:
         Case("a window wider than the keys", (2, 3, 5, torch.float32, 9)),
         Case("a single word", (1, 1, 1, torch.float32)),
         Case("a single word with a window", (2, 1, 1, torch.float32, 1)),
-        Case("no queries, with a window", (2, 0, 3, torch.float32, 2)),
         Case("with a device", (2, 3, 4, torch.float16, 2), ON_CPU),
         Case("a window of 0", (2, 3, 4, torch.float32, 0)),
         Case("a negative window", (2, 3, 3, torch.float32, -2)),
@@ -996,7 +1003,6 @@ def _to_4d_cases(rng: torch.Generator) -> list[Case]:
         Case("an empty sentence", (attention_mask([0, 3], 3), 3, torch.float16, 3)),
         Case("no padding", (torch.ones(2, 5, dtype=torch.long), 3, torch.float32, 5)),
         Case("a single word", (torch.tensor([[1], [0]]), 1, torch.float32, 1)),
-        Case("no queries", (left, 0, torch.float32, 4)),
         Case("no keys either", (attention_mask([0, 0], 0), 0, torch.float32, 0)),
         Case("causal without key_value_length", (left, 4, torch.float32)),
         Case("one query with a window, without key_value_length", (left, 1, torch.float32, None, True, 2)),
@@ -1651,7 +1657,6 @@ def _create_cases(rng: torch.Generator) -> list[Case]:
         Case("a window wider than the queries", ((1, 2), torch.float32, 6, 4)),
         Case("a window wider than the keys", ((2, 3), torch.float32, 2, 9)),
         Case("a single word", ((1, 1), torch.float32)),
-        Case("no queries, with a window", ((2, 0), torch.float32, 3, 2)),
         Case("with a device", ((2, 3), torch.float16, 1, 2), ON_CPU),
         Case("a window of 0", ((2, 3), torch.float32, 1, 0)),
         Case("a negative window", ((2, 3), torch.float32, 0, -2)),
@@ -1815,7 +1820,6 @@ def _prepare_cases(rng: torch.Generator) -> list[Case]:
         Case("drawn, four axes", (coin(rng, 2, 1, query, key).long(), (2, query), torch.float32, past)),
         Case("an empty sentence", (attention_mask([0, 3], 3), (2, 3), torch.bfloat16)),
         Case("a single word", (torch.tensor([[1], [0]]), (2, 1), torch.float32)),
-        Case("no queries", (left, (2, 0), torch.float32, 4)),
         Case("four axes with too many keys", (ones, (2, 3), torch.float32)),
         Case("four axes, the past forgotten", (ones, (2, 4), torch.float32, 1)),
         Case("four axes with too few queries", (ones[:, :, :2], (2, 4), torch.float32)),
@@ -2005,7 +2009,6 @@ def _extend_cases(rng: torch.Generator) -> list[Case]:
         Case("no padding", (torch.ones(2, 3, dtype=torch.long), 2)),
         Case("a single word", (torch.tensor([[1]]), 1)),
         Case("nothing new", (torch.tensor(TWO_SENTENCES), 0)),
-        Case("nothing old", (attention_mask([0, 0], 0), 2)),
     ]
 
 

@@ -253,7 +253,6 @@ def _reference_cases(rng: torch.Generator) -> list[Case]:
         case(
             "a bool mask, one head of one number", (1, 1, 2, 3), dim=1, attn_mask=_allowed(rng, 2, 3), is_causal=False
         ),
-        case("no queries", (2, 3, 0, 4), attn_mask=torch.ones(1, 4, dtype=torch.bool)),
         Case("hidden keys that lead by far", _far(hidden), {"attn_mask": ~hidden[:, None, None, :]}),
         *(half(dtype, "a bool mask", attn_mask=_allowed(same, 2, 1, 3, 4)) for dtype in HALVES),
         *(half(dtype, "a float mask", attn_mask=_biases(same, 3, 4, dtype=dtype)) for dtype in HALVES),
@@ -570,7 +569,6 @@ def _safe_cases(rng: torch.Generator) -> list[Case]:
         case("one query, an empty row in one sentence", _some_empty(rng, batch, 1, 1, key), (batch, heads, 1, key)),
         case("one key, hidden from one query", torch.tensor([[True], [False], [True]]), (batch, heads, 3, 1)),
         case("heads of one number", _some_empty(rng, 3, 4), (1, 2, 3, 4), dim=1),
-        case("no queries", torch.ones(1, key, dtype=torch.bool), (batch, heads, 0, key)),
         Case("hidden keys that lead by far", (*_far(hidden, real=0.0), ~hidden[:, None, None, :])),
         Case("hidden keys that lead by 60", (*_far(hidden, real=0.0, loud=15.0), ~hidden[:, None, None, :])),
         Case("scores below -100,000", (*_far(hidden, loud=0.0), ~hidden[:, None, None, :])),
@@ -1763,7 +1761,6 @@ def _grouped_cases(rng: torch.Generator) -> list[Case]:
         case("as many sentences as query heads", (4, 2), (4, 1, 1, key), batch=4),
         case("one query", (4, 2), (2, 1, 1, key), lengths=(1, key)),
         case("one key", (4, 2), (1, 1), lengths=(3, 1)),
-        case("no queries", (4, 2), (1, 4), lengths=(0, 4)),
         Case(
             "hidden keys that lead by far",
             (far_query.repeat(1, 2, 1, 1), far_key, far_value, ~hidden[:, None, None, :]),
