@@ -327,18 +327,18 @@ def leaves(value: Any) -> list[Any]:
     return [value]
 
 
-class _CountOperations(TorchFunctionMode):
-    """Counts the calls of torch's functions and tensor methods.
+class _Calls(TorchFunctionMode):
+    """Notes the names of torch's functions and tensor methods that are called, in order.
 
     Not a ``TorchDispatchMode``: the first one of a process imports torch's compiler and sympy, which takes 1.5 s.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.count = 0
+        self.names: list[str] = []
 
     def __torch_function__(self, operation: Any, kinds: Any, arguments: Any = (), keywords: Any = None) -> Any:
-        self.count += 1
+        self.names.append(getattr(operation, "__name__", ""))
         return operation(*arguments, **(keywords or {}))
 
 
@@ -354,14 +354,14 @@ def work(function: Callable[..., Any], call: Call) -> tuple[int, int]:
         lines += 1
         return count_lines
 
-    counter, outer = _CountOperations(), sys.gettrace()
+    calls, outer = _Calls(), sys.gettrace()
     sys.settrace(count_lines)
     try:
-        with counter:
+        with calls:
             invoke(function, arguments, keywords)
     finally:
         sys.settrace(outer)
-    return counter.count, lines
+    return len(calls.names), lines
 
 
 def _no_loop(function: Callable[..., Any], options: dict, small: Call, large: Call | None) -> Measured:
@@ -385,23 +385,11 @@ def _view(function: Callable[..., Any], options: dict, small: Call, large: Call 
     return Measured("view", f"the values were copied along axis {' and '.join(copied)}" if copied else None)
 
 
-class _Watch(TorchFunctionMode):
-    """Notes the names of torch's functions that are called."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: set[str] = set()
-
-    def __torch_function__(self, operation: Any, kinds: Any, arguments: Any = (), keywords: Any = None) -> Any:
-        self.names.add(getattr(operation, "__name__", ""))
-        return operation(*arguments, **(keywords or {}))
-
-
 def _without(function: Callable[..., Any], options: dict, small: Call, large: Call | None) -> Measured:
     arguments, keywords = fresh(small[0]), fresh(small[1])
-    with _Watch() as watch:
+    with _Calls() as calls:
         invoke(function, arguments, keywords)
-    called = sorted(watch.names & set(options["functions"]))
+    called = sorted(set(calls.names) & set(options["functions"]))
     return Measured("without", f"it calls `{called[0]}`" if called else None)
 
 

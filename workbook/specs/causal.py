@@ -19,6 +19,7 @@ from workbook.specs.specification import (
     fill,
     integer,
     lengths,
+    lowest_number,
     misconception,
     normal,
 )
@@ -834,13 +835,9 @@ def _both(mask: Tensor) -> Tensor:
     return _triangle(mask) & _columns(mask)
 
 
-def _lowest(dtype: torch.dtype) -> float:
-    return torch.finfo(dtype).min
-
-
 def _added(allowed: Tensor, dtype: torch.dtype, number: float | None = None) -> Tensor:
     """0 where allowed; elsewhere ``number``, which may overflow on its way into ``dtype``."""
-    hidden = torch.full((), _lowest(dtype) if number is None else number, device=allowed.device).to(dtype)
+    hidden = torch.full((), lowest_number(dtype) if number is None else number, device=allowed.device).to(dtype)
     return torch.where(allowed, torch.zeros((), dtype=dtype, device=allowed.device), hidden)
 
 
@@ -854,7 +851,7 @@ def _in_float32(rule: Callable[[Tensor], Tensor]) -> tuple[Any, ...]:
     return (
         lambda mask, dtype: _added(rule(mask), torch.float32),
         lambda mask, dtype: _added(rule(mask), torch.float32).to(dtype),
-        lambda mask, dtype: _added(rule(mask), torch.float32, _lowest(dtype)),
+        lambda mask, dtype: _added(rule(mask), torch.float32, lowest_number(dtype)),
     )
 
 
@@ -881,10 +878,10 @@ def _two_kinds(endless: Callable[[Tensor], Tensor], lowest: Callable[[Tensor], T
         return _added(endless(mask), dtype, -math.inf) + _added(lowest(mask), dtype, minimum)
 
     return (
-        lambda mask, dtype: summed(mask, dtype, _lowest(dtype)),
-        lambda mask, dtype: summed(mask, torch.float32, _lowest(dtype)),
-        lambda mask, dtype: summed(mask, torch.float32, _lowest(torch.float32)),
-        lambda mask, dtype: summed(mask, torch.float32, _lowest(torch.float32)).to(dtype),
+        lambda mask, dtype: summed(mask, dtype, lowest_number(dtype)),
+        lambda mask, dtype: summed(mask, torch.float32, lowest_number(dtype)),
+        lambda mask, dtype: summed(mask, torch.float32, lowest_number(torch.float32)),
+        lambda mask, dtype: summed(mask, torch.float32, lowest_number(torch.float32)).to(dtype),
     )
 
 
@@ -911,7 +908,7 @@ DECODER_ATTENTION_MASK = Spec(
             _summed,
             lambda mask, dtype: _summed(mask, torch.float32),
             lambda mask, dtype: _summed(mask, torch.float32).to(dtype),
-            lambda mask, dtype: _summed(mask, torch.float32, _lowest(dtype)),
+            lambda mask, dtype: _summed(mask, torch.float32, lowest_number(dtype)),
             _two_minima,
             lambda mask, dtype: _added(_triangle(mask), torch.float32) + _added(_columns(mask), dtype),
         ),
@@ -960,13 +957,13 @@ DECODER_ATTENTION_MASK = Spec(
         misconception(
             "float32's minimum in every dtype",
             "Each dtype has its own most negative number: float32's becomes −∞ in float16 and bfloat16.",
-            *_fixed(_lowest(torch.float32)),
+            *_fixed(lowest_number(torch.float32)),
         ),
         misconception(
             "dtype ignored",
             "The mask has to be of `dtype`, the dtype of the scores, or the sum changes theirs.",
             lambda mask, dtype: _added(_both(mask), torch.float32),
-            lambda mask, dtype: torch.where(_both(mask), 0.0, _lowest(dtype)),
+            lambda mask, dtype: torch.where(_both(mask), 0.0, lowest_number(dtype)),
         ),
         misconception(
             "inverted",
@@ -1018,14 +1015,16 @@ DECODER_ATTENTION_MASK = Spec(
         misconception(
             "1 - mask on a bool",
             "Bools do not subtract: `1 - allowed` raises. Turn them over with `~`, or choose with `torch.where`.",
-            lambda mask, dtype: (1 - _both(mask)) * _lowest(dtype),
-            lambda mask, dtype: (1.0 - _both(mask)) * _lowest(dtype),
+            lambda mask, dtype: (1 - _both(mask)) * lowest_number(dtype),
+            lambda mask, dtype: (1.0 - _both(mask)) * lowest_number(dtype),
         ),
         misconception(
             "whole numbers for bools",
             "1 and 0 are no choice for `masked_fill` and `where`, and `~1` is −2: `.bool()` or `== 1` makes them one.",
-            lambda mask, dtype: _added(_triangle(mask), dtype).masked_fill(~mask[:, None, None, :], _lowest(dtype)),
-            lambda mask, dtype: torch.where(_triangle(mask) & mask[:, None, None, :], 0.0, _lowest(dtype)),
+            lambda mask, dtype: _added(_triangle(mask), dtype).masked_fill(
+                ~mask[:, None, None, :], lowest_number(dtype)
+            ),
+            lambda mask, dtype: torch.where(_triangle(mask) & mask[:, None, None, :], 0.0, lowest_number(dtype)),
         ),
         misconception(
             "0 and 1 instead of what is added",

@@ -18,6 +18,7 @@ from workbook.specs.specification import (
     fill,
     integer,
     lengths,
+    lowest_number,
     misconception,
     normal,
 )
@@ -142,13 +143,9 @@ def _seen(q: Tensor, k: Tensor, past: int, window: int | None) -> Tensor:
     return (k <= q + past) & _near(q, k, past, window)
 
 
-def _lowest(dtype: torch.dtype) -> float:
-    return torch.finfo(dtype).min
-
-
 def _added(allowed: Tensor, dtype: torch.dtype, number: float | None = None) -> Tensor:
     """0 where allowed; elsewhere ``number``, which may overflow on its way into ``dtype``."""
-    hidden = torch.full((), _lowest(dtype) if number is None else number, device=allowed.device).to(dtype)
+    hidden = torch.full((), lowest_number(dtype) if number is None else number, device=allowed.device).to(dtype)
     return torch.where(allowed, torch.zeros((), dtype=dtype, device=allowed.device), hidden)
 
 
@@ -338,7 +335,7 @@ def _dtype_ignored(wrong: Callable[..., Any]) -> Misconception:
         "dtype ignored",
         "The mask has to be of `dtype`, the dtype of the scores, or the sum changes theirs.",
         wrong(fill=lambda allowed, dtype: _added(allowed, torch.float32)),
-        wrong(fill=lambda allowed, dtype: torch.where(allowed, 0.0, _lowest(dtype))),
+        wrong(fill=lambda allowed, dtype: torch.where(allowed, 0.0, lowest_number(dtype))),
     )
 
 
@@ -756,7 +753,7 @@ EXPAND_MASK = Spec(
             _expanded(lambda mask, query: ~(~mask).bool()[:, None, None, :].expand(-1, 1, query, -1)),
             lambda mask, dtype, target=None: torch.zeros(
                 len(mask), 1, mask.shape[1] if target is None else target, mask.shape[1], dtype=dtype
-            ).masked_fill(~mask[:, None, None, :], _lowest(dtype)),
+            ).masked_fill(~mask[:, None, None, :], lowest_number(dtype)),
         ),
         _other_number(_expanded),
         _dtype_ignored(_expanded),
@@ -1213,7 +1210,7 @@ def unmask_unattended(
 
 
 def _additive(allowed: Tensor, dtype: torch.dtype, number: float | None = None) -> Tensor:
-    lowest = _lowest(dtype) if number is None else number
+    lowest = lowest_number(dtype) if number is None else number
     return torch.zeros(allowed.shape, dtype=dtype).masked_fill(~allowed, lowest)
 
 
@@ -1230,35 +1227,35 @@ def _unmask_cases(rng: torch.Generator) -> list[Case]:
     either[2:] = _additive(causal, full, -math.inf)  # the same two sentences, once with each number
     slopes = torch.tensor([-0.5, -0.25, -0.125])[:, None, None] * torch.arange(4.0).flip(0)
     biased = _additive(_left_padded(((0, 0, 1, 1), (1, 1, 1, 1))), full).repeat(1, 3, 1, 1) + slopes
-    biased = biased.clamp(min=_lowest(full))
+    biased = biased.clamp(min=lowest_number(full))
     drawn = coin(rng, 2, 3, 4, 5, heads=0.3)
     weak = normal(rng, 2, 1, 3, 4).masked_fill(~coin(rng, 2, 1, 3, 4, heads=0.4), -1e4)
     weak[0, 0, 1], weak[0, 0, 2, 0] = -1e4, 0.5
     distances = -torch.arange(1.0, 13.0).reshape(1, 1, 3, 4)  # no key of any row at 0, none hidden
     return [
-        Case("padding on the left", (_additive(causal, full), _lowest(full))),
-        Case("the same made with -inf", (_additive(causal, full, -math.inf), _lowest(full))),
-        Case("some sentences with the minimum, some with -inf", (either, _lowest(full))),
-        Case("padding in the middle, in float16", (_additive(gaps, half), _lowest(half))),
-        Case("padding in the middle, in bfloat16", (_additive(gaps, brain), _lowest(brain))),
-        Case("-inf in float16", (_additive(gaps, half, -math.inf), _lowest(half))),
-        Case("biases of several heads", (biased, _lowest(full))),
-        Case("nothing but biases", (distances, _lowest(full))),
-        Case("nothing but biases, in float16", (distances.half() * 1000, _lowest(half))),
+        Case("padding on the left", (_additive(causal, full), lowest_number(full))),
+        Case("the same made with -inf", (_additive(causal, full, -math.inf), lowest_number(full))),
+        Case("some sentences with the minimum, some with -inf", (either, lowest_number(full))),
+        Case("padding in the middle, in float16", (_additive(gaps, half), lowest_number(half))),
+        Case("padding in the middle, in bfloat16", (_additive(gaps, brain), lowest_number(brain))),
+        Case("-inf in float16", (_additive(gaps, half, -math.inf), lowest_number(half))),
+        Case("biases of several heads", (biased, lowest_number(full))),
+        Case("nothing but biases", (distances, lowest_number(full))),
+        Case("nothing but biases, in float16", (distances.half() * 1000, lowest_number(half))),
         Case("hidden by -10,000", (weak, -1e4)),
-        Case("queries and keys of other numbers", (_additive(drawn, full), _lowest(full))),
-        Case("no row is empty", (_additive(_left_padded(TWO_SENTENCES), full), _lowest(full))),
-        Case("every row is empty", (_additive(coin(rng, 2, 1, 3, 4, heads=0.0), brain), _lowest(brain))),
-        Case("one query", (_additive(drawn[:, :1, :1], half), _lowest(half))),
-        Case("a single hidden key", (torch.full((2, 1, 1, 1), _lowest(full)), _lowest(full))),
-        Case("no queries", (torch.zeros(2, 1, 0, 5), _lowest(full))),
+        Case("queries and keys of other numbers", (_additive(drawn, full), lowest_number(full))),
+        Case("no row is empty", (_additive(_left_padded(TWO_SENTENCES), full), lowest_number(full))),
+        Case("every row is empty", (_additive(coin(rng, 2, 1, 3, 4, heads=0.0), brain), lowest_number(brain))),
+        Case("one query", (_additive(drawn[:, :1, :1], half), lowest_number(half))),
+        Case("a single hidden key", (torch.full((2, 1, 1, 1), lowest_number(full)), lowest_number(full))),
+        Case("no queries", (torch.zeros(2, 1, 0, 5), lowest_number(full))),
     ]
 
 
 def _unmask_sizes(rng: torch.Generator) -> tuple[Case, Case]:
     small, large = coin(rng, 2, 2, 3, 4, heads=0.2), coin(rng, 3, 5, 7, 9, heads=0.2)
     return tuple(  # type: ignore[return-value]
-        Case(name, (_additive(allowed, torch.float16), _lowest(torch.float16)))
+        Case(name, (_additive(allowed, torch.float16), lowest_number(torch.float16)))
         for name, allowed in (("small", small), ("large", large))
     )
 
@@ -1339,8 +1336,8 @@ UNMASK_UNATTENDED = Spec(
         misconception(
             "min_dtype ignored",
             "`min_dtype` says which number hides in this mask; it need not be the minimum of the mask's dtype.",
-            _opening(lambda mask, min_dtype: _empty(mask, _lowest(mask.dtype))),
-            _opening(lambda mask, min_dtype: _empty(mask, _lowest(torch.float32))),
+            _opening(lambda mask, min_dtype: _empty(mask, lowest_number(mask.dtype))),
+            _opening(lambda mask, min_dtype: _empty(mask, lowest_number(torch.float32))),
         ),
         misconception(
             "biases taken for hidden",
@@ -1927,7 +1924,7 @@ PREPARE_4D_CAUSAL_ATTENTION_MASK = Spec(
         misconception(
             "4-D of another dtype",
             "Whole numbers and a float scalar make float32: the result has to be of `dtype` for a mask with four axes, too.",
-            _for_4d(lambda mask, dtype, window: (1.0 - mask).masked_fill(mask == 0, _lowest(dtype))),
+            _for_4d(lambda mask, dtype, window: (1.0 - mask).masked_fill(mask == 0, lowest_number(dtype))),
             _for_4d(lambda mask, dtype, window: _added(mask == 1, torch.float32)),
         ),
         misconception(

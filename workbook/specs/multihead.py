@@ -13,6 +13,7 @@ from torch import Tensor
 
 from workbook.specs.specification import (
     ALWAYS,
+    HALVES,
     Case,
     Spec,
     attention_mask,
@@ -21,6 +22,7 @@ from workbook.specs.specification import (
     gradients,
     integer,
     lengths,
+    lowest_number,
     misconception,
     normal,
     wide,
@@ -50,13 +52,8 @@ from workbook import exercise
 
 ''' + inspect.getsource(MultiheadWeights)
 
-HALVES = (torch.float16, torch.bfloat16)
 FLOATS = (torch.float32, *HALVES)
 CONVENTIONS = ("allowed", "ignore", "attention_mask", "additive")
-
-
-def _lowest(dtype: torch.dtype) -> float:
-    return torch.finfo(dtype).min
 
 
 # --- to_allowed ------------------------------------------------------------------------------------------------------
@@ -90,7 +87,7 @@ def to_allowed(
 
     def may_attend(i: int) -> bool:
         if convention == "additive":
-            return bool(cells[i] > _lowest(mask.dtype) / 2)
+            return bool(cells[i] > lowest_number(mask.dtype) / 2)
         return bool(cells[i]) is (convention != "ignore")
 
     return fill([len(cells)], may_attend, torch.bool, mask.device).reshape(mask.shape)
@@ -98,7 +95,7 @@ def to_allowed(
 
 def _biases(dtype: torch.dtype) -> Tensor:
     """What an additive mask of a dtype may hold: biases of all sizes, what hides, and both neighbours of the border."""
-    lowest, step = _lowest(dtype), torch.finfo(dtype).eps
+    lowest, step = lowest_number(dtype), torch.finfo(dtype).eps
     # Between the numbers that people compare with, so that it does not matter whether they write > or >=.
     biases = [0.0, -0.0, 1.0, 3.0, -0.5, -2.0, -20.0, -150.0, -1.1e3, -2e4]
     biases += [-3e4] if dtype == torch.float16 else [-2e9, -1e20]
@@ -114,7 +111,7 @@ def _to_allowed_cases(rng: torch.Generator) -> list[Case]:
     batch, heads, query, key = (integer(rng, low, low + 2) for low in (2, 3, 4, 5))
 
     def additive(dtype: torch.dtype, *shape: int) -> Tensor:
-        return torch.zeros(shape, dtype=dtype).masked_fill(coin(rng, *shape), _lowest(dtype))
+        return torch.zeros(shape, dtype=dtype).masked_fill(coin(rng, *shape), lowest_number(dtype))
 
     triangle = torch.zeros(4, 4).masked_fill(torch.ones(4, 4, dtype=torch.bool).triu(1), -math.inf)
     sentence = torch.tensor([True, True, True, False])
@@ -123,7 +120,8 @@ def _to_allowed_cases(rng: torch.Generator) -> list[Case]:
         Case("ignore: one sentence", (~sentence, "ignore")),
         Case("attention_mask: one sentence", (sentence.long(), "attention_mask")),
         Case(
-            "additive: one sentence with a bias", (torch.tensor([0.0, 0.0, -2.0, _lowest(torch.float32)]), "additive")
+            "additive: one sentence with a bias",
+            (torch.tensor([0.0, 0.0, -2.0, lowest_number(torch.float32)]), "additive"),
         ),
         Case("allowed: four axes", (coin(rng, batch, heads, query, key), "allowed")),
         Case("ignore: queries and keys", (coin(rng, query, key), "ignore")),
@@ -157,7 +155,7 @@ _READS: dict[str, Read] = {
     "allowed": lambda mask: mask,
     "ignore": lambda mask: ~mask,
     "attention_mask": lambda mask: mask == 1,
-    "additive": lambda mask: mask > _lowest(mask.dtype) / 2,
+    "additive": lambda mask: mask > lowest_number(mask.dtype) / 2,
 }
 
 
@@ -222,10 +220,10 @@ TO_ALLOWED = Spec(
         misconception(
             "additive inverted",
             "0 leaves a score as it is, and the most negative number hides it: here the hidden cells came out as True.",
-            _additive_reads(lambda mask: mask <= _lowest(mask.dtype) / 2),
+            _additive_reads(lambda mask: mask <= lowest_number(mask.dtype) / 2),
             _additive_reads(lambda mask: mask == -math.inf),
             _additive_reads(lambda mask: mask < 0),
-            _additive_reads(lambda mask: mask == _lowest(mask.dtype)),
+            _additive_reads(lambda mask: mask == lowest_number(mask.dtype)),
         ),
         misconception(
             "additive read as 1 and 0",
@@ -240,7 +238,7 @@ TO_ALLOWED = Spec(
                 allowed=lambda mask: ~mask,
                 ignore=lambda mask: mask,
                 attention_mask=lambda mask: mask == 0,
-                additive=lambda mask: mask <= _lowest(mask.dtype) / 2,
+                additive=lambda mask: mask <= lowest_number(mask.dtype) / 2,
             ),
         ),
         misconception(
@@ -251,8 +249,8 @@ TO_ALLOWED = Spec(
         misconception(
             "only the minimum is ignored",
             "Equal to `finfo.min` is too narrow: −∞ hides, and so does a minimum that a bias was added to.",
-            _additive_reads(lambda mask: mask != _lowest(mask.dtype)),
-            _additive_reads(lambda mask: mask > _lowest(mask.dtype)),
+            _additive_reads(lambda mask: mask != lowest_number(mask.dtype)),
+            _additive_reads(lambda mask: mask > lowest_number(mask.dtype)),
         ),
         misconception(
             "every bias is ignored",
@@ -271,12 +269,12 @@ TO_ALLOWED = Spec(
         misconception(
             "float32's minimum in every dtype",
             "Each dtype has its own most negative number, float16's is −65504: ask `torch.finfo(mask.dtype)`.",
-            _additive_reads(lambda mask: mask > _lowest(torch.float32) / 2),
+            _additive_reads(lambda mask: mask > lowest_number(torch.float32) / 2),
         ),
         misconception(
             "half of the minimum still allowed",
             "Ignored is at *or* below half of the minimum: `>` keeps what is above it, `>=` keeps one number too many.",
-            _additive_reads(lambda mask: mask >= _lowest(mask.dtype) / 2),
+            _additive_reads(lambda mask: mask >= lowest_number(mask.dtype) / 2),
         ),
         misconception(
             "attention_mask stays a number",
@@ -343,7 +341,7 @@ def from_allowed(
         "allowed": (True, False, torch.bool),
         "ignore": (False, True, torch.bool),
         "attention_mask": (1, 0, torch.long),
-        "additive": (0.0, _lowest(dtype), dtype),
+        "additive": (0.0, lowest_number(dtype), dtype),
     }[convention]
     cells = fill([len(may_attend)], lambda i: seen if may_attend[i] else hidden, kind, allowed.device)
     return cells.reshape(allowed.shape)
@@ -381,7 +379,7 @@ _WRITES: dict[str, Write] = {
     "allowed": lambda allowed, dtype: allowed,
     "ignore": lambda allowed, dtype: ~allowed,
     "attention_mask": lambda allowed, dtype: allowed.long(),
-    "additive": lambda allowed, dtype: _filled(allowed, dtype, _lowest(dtype)),
+    "additive": lambda allowed, dtype: _filled(allowed, dtype, lowest_number(dtype)),
 }
 
 
@@ -439,7 +437,7 @@ FROM_ALLOWED = Spec(
         misconception(
             "additive inverted",
             "0 keeps a score and the huge negative number hides it: here the allowed cells are the hidden ones.",
-            _additive_writes(lambda allowed, dtype: _filled(~allowed, dtype, _lowest(dtype))),
+            _additive_writes(lambda allowed, dtype: _filled(~allowed, dtype, lowest_number(dtype))),
             _additive_writes(lambda allowed, dtype: _filled(~allowed, dtype, -math.inf)),
         ),
         misconception(
@@ -493,15 +491,15 @@ FROM_ALLOWED = Spec(
         misconception(
             "float32's minimum in every dtype",
             "Each dtype has its own most negative number: float32's becomes −∞ in float16. Ask `torch.finfo(dtype).min`.",
-            _additive_writes(lambda allowed, dtype: _cast(allowed, dtype, _lowest(torch.float32))),
-            _additive_writes(lambda allowed, dtype: _filled(allowed, dtype, _lowest(torch.float32))),
+            _additive_writes(lambda allowed, dtype: _cast(allowed, dtype, lowest_number(torch.float32))),
+            _additive_writes(lambda allowed, dtype: _filled(allowed, dtype, lowest_number(torch.float32))),
         ),
         misconception(
             "dtype ignored",
             "The additive mask has to be of `dtype`, that of the scores it is added to, with that dtype's own minimum.",
-            _additive_writes(lambda allowed, dtype: _filled(allowed, torch.float32, _lowest(torch.float32))),
-            _additive_writes(lambda allowed, dtype: torch.where(allowed, 0.0, _lowest(dtype))),
-            _additive_writes(lambda allowed, dtype: (~allowed) * _lowest(dtype)),
+            _additive_writes(lambda allowed, dtype: _filled(allowed, torch.float32, lowest_number(torch.float32))),
+            _additive_writes(lambda allowed, dtype: torch.where(allowed, 0.0, lowest_number(dtype))),
+            _additive_writes(lambda allowed, dtype: (~allowed) * lowest_number(dtype)),
         ),
         misconception(
             "dtype for whole numbers too",
@@ -519,12 +517,12 @@ FROM_ALLOWED = Spec(
         misconception(
             "1 - mask on a bool",
             "Bools do not subtract: `1 - allowed` raises. Turn them over with `~`, or choose with `torch.where`.",
-            _additive_writes(lambda allowed, dtype: (1 - allowed) * _lowest(dtype)),
-            _additive_writes(lambda allowed, dtype: (1.0 - allowed) * _lowest(dtype)),
+            _additive_writes(lambda allowed, dtype: (1 - allowed) * lowest_number(dtype)),
+            _additive_writes(lambda allowed, dtype: (1.0 - allowed) * lowest_number(dtype)),
             _writes(ignore=lambda allowed, dtype: 1 - allowed),
             _writes(
                 ignore=lambda allowed, dtype: 1 - allowed,
-                additive=lambda allowed, dtype: (1 - allowed) * _lowest(dtype),
+                additive=lambda allowed, dtype: (1 - allowed) * lowest_number(dtype),
             ),
         ),
         misconception(
@@ -671,7 +669,7 @@ KEY_PADDING_TO_ATTN_MASK = Spec(
                 lambda padding, heads, queries, number=number: torch.zeros(
                     _keys(padding, heads, queries).shape, device=padding.device
                 ).masked_fill(_keys(padding, heads, queries), number)
-                for number in (-math.inf, _lowest(torch.float32), -1e9)
+                for number in (-math.inf, lowest_number(torch.float32), -1e9)
             ),
         ),
         misconception(
@@ -765,7 +763,7 @@ def _bool_mask(rng: torch.Generator, *shape: int) -> Tensor:
 
 def _merge_cases(rng: torch.Generator) -> list[Case]:
     course = torch.tensor([[False] * 3 + [True], [False] * 4])
-    low = torch.zeros(3, 5).masked_fill(_triangle(3, 5), _lowest(torch.float32))
+    low = torch.zeros(3, 5).masked_fill(_triangle(3, 5), lowest_number(torch.float32))
     middle = torch.tensor([[False, True, False, True, False], [False, False, True, False, True]])
     # Alike under every seed: they tell most misconceptions apart, so that no seed has to be tried for those.
     fixed = torch.Generator().manual_seed(2017)
@@ -968,8 +966,8 @@ MERGE_MASKS = Spec(
             *(
                 _merges(of_float=form)
                 for form in (
-                    lambda padding, mask: _mixed(padding, mask, _lowest(mask.dtype)),
-                    lambda padding, mask: mask + padding.to(mask.dtype) * _lowest(mask.dtype),
+                    lambda padding, mask: _mixed(padding, mask, lowest_number(mask.dtype)),
+                    lambda padding, mask: mask + padding.to(mask.dtype) * lowest_number(mask.dtype),
                 )
             ),
             *(
@@ -1057,7 +1055,7 @@ MERGE_MASKS = Spec(
                     lambda mask: mask == -math.inf,
                     lambda mask: mask.bool(),
                     lambda mask: mask < 0,
-                    lambda mask: mask <= _lowest(mask.dtype) / 2,
+                    lambda mask: mask <= lowest_number(mask.dtype) / 2,
                 )
             ),
         ),
@@ -1272,7 +1270,7 @@ PER_HEAD_WINDOWS = Spec(
                         torch.zeros(mask.shape, device=mask.device).masked_fill(mask, number).repeat(batch, 1, 1)
                     )
                 )
-                for number in (-math.inf, _lowest(torch.float32), -1e9)
+                for number in (-math.inf, lowest_number(torch.float32), -1e9)
             ),
         ),
         misconception(
@@ -2145,7 +2143,7 @@ MULTI_HEAD_ATTENTION = Spec(
             "Rows ask, columns are asked: hide the padding's columns in `[:, None, None, :]`, and leave the rows.",
             *(
                 _mha(hide=_rows_hidden(number, keys_too))
-                for number, keys_too in ((-math.inf, True), (_lowest(torch.float32), True), (-math.inf, False))
+                for number, keys_too in ((-math.inf, True), (lowest_number(torch.float32), True), (-math.inf, False))
             ),
         ),
         misconception(

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from workbook.specs.specification import (
     ALWAYS,
+    HALVES,
     Case,
     Spec,
     attention_mask,
@@ -18,6 +19,7 @@ from workbook.specs.specification import (
     gradients,
     integer,
     lengths,
+    lowest_number,
     misconception,
     normal,
     view,
@@ -35,7 +37,6 @@ from torch import Tensor
 from workbook import exercise
 '''
 
-HALVES = (torch.float16, torch.bfloat16)
 NO_AXES: tuple[int, ...] = ()
 
 
@@ -486,10 +487,6 @@ def _fixed_fills() -> Iterator[Any]:
         yield from _additive_forms(lambda dtype, number=number: number)[:2]
 
 
-def _lowest(dtype: torch.dtype) -> float:
-    return torch.finfo(dtype).min
-
-
 ADDITIVE_MASK = Spec(
     topic="padding",
     oracle=additive_mask,
@@ -533,16 +530,16 @@ ADDITIVE_MASK = Spec(
         misconception(
             "dtype ignored",
             "The mask has to be of `dtype`, the dtype of the scores, or the sum changes theirs.",
-            lambda allowed, dtype: torch.where(allowed, 0.0, _lowest(dtype)),
+            lambda allowed, dtype: torch.where(allowed, 0.0, lowest_number(dtype)),
             lambda allowed, dtype: additive_mask(allowed, torch.float32),
-            lambda allowed, dtype: (1 - allowed.long()) * _lowest(dtype),
+            lambda allowed, dtype: (1 - allowed.long()) * lowest_number(dtype),
         ),
         misconception(
             "1 - mask on a bool",
             "Bools do not subtract: `1 - allowed` raises. Turn them over with `~`, or choose with `torch.where`.",
-            lambda allowed, dtype: (1 - allowed) * _lowest(dtype),
-            lambda allowed, dtype: (True - allowed) * _lowest(dtype),
-            lambda allowed, dtype: (torch.ones_like(allowed) - allowed) * _lowest(dtype),
+            lambda allowed, dtype: (1 - allowed) * lowest_number(dtype),
+            lambda allowed, dtype: (True - allowed) * lowest_number(dtype),
+            lambda allowed, dtype: (torch.ones_like(allowed) - allowed) * lowest_number(dtype),
         ),
     ),
 )
@@ -641,7 +638,7 @@ def _filled_softmax(number: float, axis: int = -1) -> tuple[Any, ...]:
 
 
 def _lowest_softmax(scores: Tensor, allowed: Tensor, axis: int) -> Tensor:
-    return scores.masked_fill(~allowed, _lowest(scores.dtype)).softmax(axis)
+    return scores.masked_fill(~allowed, lowest_number(scores.dtype)).softmax(axis)
 
 
 def _axis_misconception(axis: int) -> tuple[Any, ...]:
@@ -732,7 +729,7 @@ MASKED_SOFTMAX = Spec(
             "inverted",
             "True means may attend: here the allowed keys are the hidden ones.",
             lambda scores, allowed: scores.masked_fill(allowed, -math.inf).softmax(-1),
-            lambda scores, allowed: scores.masked_fill(allowed, _lowest(scores.dtype)).softmax(-1),
+            lambda scores, allowed: scores.masked_fill(allowed, lowest_number(scores.dtype)).softmax(-1),
         ),
     ),
 )
@@ -846,7 +843,7 @@ def _attend(
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     scores = query @ key.transpose(-2, -1) * scale
     if allowed is not None:
-        scores = scores.masked_fill(~allowed, _lowest(scores.dtype) if number is None else number)
+        scores = scores.masked_fill(~allowed, lowest_number(scores.dtype) if number is None else number)
     weights = scores.softmax(-1)
     return weights @ value, weights
 
@@ -1308,7 +1305,7 @@ EXTENDED_ATTENTION_MASK = Spec(
             "inverted",
             "`(1 - mask)` is what meets the large negative number: 1 is a real token and has to become 0.",
             lambda mask, dtype: additive_mask(~mask.bool(), dtype)[:, None, None, :],
-            lambda mask, dtype: mask[:, None, None, :].to(dtype) * _lowest(dtype),
+            lambda mask, dtype: mask[:, None, None, :].to(dtype) * lowest_number(dtype),
         ),
         misconception(
             "-inf",
@@ -1326,10 +1323,10 @@ EXTENDED_ATTENTION_MASK = Spec(
         misconception(
             "float32's minimum in every dtype",
             "The mask has to be of `dtype`, with that dtype's own minimum: `torch.finfo(dtype).min`.",
-            lambda mask, dtype: (1 - mask[:, None, None, :]) * _lowest(torch.float32),
+            lambda mask, dtype: (1 - mask[:, None, None, :]) * lowest_number(torch.float32),
             *(
                 lambda mask, dtype, form=form: form(mask.bool(), dtype)[:, None, None, :]
-                for form in _additive_forms(lambda dtype: _lowest(torch.float32))[:2]
+                for form in _additive_forms(lambda dtype: lowest_number(torch.float32))[:2]
             ),
         ),
         misconception(

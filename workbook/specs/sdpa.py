@@ -11,6 +11,7 @@ from torch import Tensor
 
 from workbook.specs.specification import (
     ALWAYS,
+    HALVES,
     Case,
     Spec,
     attention_mask,
@@ -20,6 +21,7 @@ from workbook.specs.specification import (
     gradients,
     integer,
     lengths,
+    lowest_number,
     misconception,
     normal,
     wide,
@@ -35,13 +37,8 @@ from torch import Tensor
 from workbook import exercise
 '''
 
-HALVES = (torch.float16, torch.bfloat16)
 #: Rounding in half precision, where right answers round at different steps.
 ROUNDING: dict[torch.dtype, float | None] = {torch.float32: None, torch.float16: 1e-2, torch.bfloat16: 8e-2}
-
-
-def _lowest(dtype: torch.dtype) -> float:
-    return torch.finfo(dtype).min
 
 
 # --- attention, row by row: what the oracles share --------------------------------------------------------------------
@@ -162,7 +159,7 @@ def _additive(mask: Tensor, number: float, dtype: torch.dtype = torch.float32) -
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor, number: float | None = -math.inf) -> Tensor:
     """Softmax attention by hand, forbidden scores filled with ``number``, `None` for the dtype's lowest."""
-    number = _lowest(query.dtype) if number is None else number
+    number = lowest_number(query.dtype) if number is None else number
     return _scores(query, key).masked_fill(~allowed, number).softmax(-1) @ value
 
 
@@ -235,7 +232,11 @@ def _reference_cases(rng: torch.Generator) -> list[Case]:
             "the same as a float mask", _sentence(), {"attn_mask": torch.zeros(4, 4).masked_fill(~columns, -math.inf)}
         ),
         Case("a float mask of biases", _sentence(), {"attn_mask": nudges}),
-        Case("biases and finfo.min", _sentence(), {"attn_mask": nudges.masked_fill(~columns, _lowest(torch.float32))}),
+        Case(
+            "biases and finfo.min",
+            _sentence(),
+            {"attn_mask": nudges.masked_fill(~columns, lowest_number(torch.float32))},
+        ),
         Case("is_causal, two queries over four keys", _sentence(2, 4), {"is_causal": True}),
         Case("is_causal, four queries over two keys", _sentence(4, 2), {"is_causal": True}),
         Case("is_causal, as many queries as keys", _sentence(), {"is_causal": True}),
@@ -269,7 +270,7 @@ def _masked(scores: Tensor, mask: Tensor, number: float | None = -math.inf) -> T
     """A bool mask hides, a float mask is added: the right way, unless ``number`` is a weak one."""
     if mask.dtype != torch.bool:
         return scores + mask
-    return scores.masked_fill(~mask, _lowest(scores.dtype) if number is None else number)
+    return scores.masked_fill(~mask, lowest_number(scores.dtype) if number is None else number)
 
 
 def _top_left(scores: Tensor, diagonal: int = 0, number: float | None = -math.inf) -> Tensor:
@@ -395,7 +396,7 @@ SDPA_REFERENCE = Spec(
             "Query q sees the keys 0 to q, itself included: the lower triangle with its diagonal.",
             *(
                 _reference(triangle=lambda scores, lost=lost, fill=fill: scores.masked_fill(lost(scores), fill))  # type: ignore[misc]
-                for fill in (-math.inf, _lowest(torch.float16))
+                for fill in (-math.inf, lowest_number(torch.float16))
                 for lost in (
                     lambda scores: _over(scores),
                     lambda scores: _over(scores, -1),
@@ -590,7 +591,7 @@ def _safe_sizes(rng: torch.Generator) -> tuple[Case, Case]:
 
 
 def _lowest_filled(scores: Tensor, allowed: Tensor) -> Tensor:
-    return scores.masked_fill(~allowed, _lowest(scores.dtype))
+    return scores.masked_fill(~allowed, lowest_number(scores.dtype))
 
 
 def _zeroed(shares: Tensor, allowed: Tensor) -> Tensor:
@@ -636,7 +637,7 @@ def _where_some(output: Tensor, allowed: Tensor) -> Tensor:
 
 def _plus(number: float | None) -> Callable[[Tensor, Tensor], Tensor]:
     return lambda scores, allowed: (
-        scores + (~allowed).to(scores.dtype) * (_lowest(scores.dtype) if number is None else number)
+        scores + (~allowed).to(scores.dtype) * (lowest_number(scores.dtype) if number is None else number)
     )
 
 
@@ -710,12 +711,12 @@ SAFE_SDPA = Spec(
             "-1e9 in half precision",
             "float16 ends at −65504, so filling it with −1e9 is an error: ask `torch.finfo(scores.dtype).min`.",
             _safe(hide=_filled(-1e9)),
-            _safe(hide=_filled(_lowest(torch.float32))),
+            _safe(hide=_filled(lowest_number(torch.float32))),
         ),
         misconception(
             "float32 beside half precision",
             "A mask made without `dtype=` is float32 and lifts the scores to it: make it of `scores.dtype`, or fill.",
-            _safe(hide=lambda scores, allowed: scores + _additive(allowed, _lowest(torch.float32))),
+            _safe(hide=lambda scores, allowed: scores + _additive(allowed, lowest_number(torch.float32))),
         ),
         misconception(
             "zeroed after the softmax",
@@ -941,7 +942,7 @@ MHA_TO_SDPA_MASK = Spec(
             "Right cells, wrong kind: a float mask is added and whole numbers are refused; a bool one works in every dtype.",
             *(
                 _turned(last=lambda mask, number=number: _additive(mask, number))  # type: ignore[misc]
-                for number in (-math.inf, _lowest(torch.float32), -1e9)
+                for number in (-math.inf, lowest_number(torch.float32), -1e9)
             ),
             *(
                 _turned(last=lambda mask, dtype=dtype: mask.to(dtype))  # type: ignore[misc]
@@ -1500,23 +1501,23 @@ def _additive_drawn(rng: torch.Generator, *shape: int, dtype: torch.dtype = torc
     kind = torch.randint(0, 4, shape, generator=rng)
     biases = (normal(rng, *shape) * 3).clamp(-8, 8).to(dtype)
     biases = torch.where(kind == 0, 0.0, biases)
-    return biases.masked_fill(kind == 2, _lowest(dtype)).masked_fill(kind == 3, -math.inf)
+    return biases.masked_fill(kind == 2, lowest_number(dtype)).masked_fill(kind == 3, -math.inf)
 
 
 def _combine_cases(rng: torch.Generator) -> list[Case]:
     def lowest(words: list[list[int]], dtype: torch.dtype = torch.float32) -> Tensor:
-        return _additive(torch.tensor(words).bool(), _lowest(dtype), dtype)
+        return _additive(torch.tensor(words).bool(), lowest_number(dtype), dtype)
 
     def drawn(about: str, one: tuple[int, ...], other: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Case:
         return Case(about, (_additive_drawn(rng, *one, dtype=dtype), _additive_drawn(rng, *other, dtype=dtype)))
 
-    low, inf = _lowest(torch.float32), math.inf
+    low, inf = lowest_number(torch.float32), math.inf
     padding = lowest([[1, 1, 1, 0], [1, 1, 1, 1]])[:, None, None, :]
     triangle = _additive(_triangle(4, 4), low)
     position = torch.arange(4)
     distance = (position - position[:, None]).clamp(max=0)
     alibi = torch.tensor([0.5, 0.25, 0.125])[:, None, None] * distance
-    half = _lowest(torch.float16)
+    half = lowest_number(torch.float16)
     return [
         Case(
             "every pair of cells",
@@ -1568,7 +1569,7 @@ def _combine_sizes(rng: torch.Generator) -> tuple[Case, Case]:
 
 
 def _hides(mask: Tensor) -> Tensor:
-    return mask <= _lowest(mask.dtype) / 2
+    return mask <= lowest_number(mask.dtype) / 2
 
 
 def _either_hides(first: Tensor, second: Tensor) -> Tensor:
@@ -1576,7 +1577,7 @@ def _either_hides(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _held(mask: Tensor) -> Tensor:
-    return mask.clamp(min=_lowest(mask.dtype))
+    return mask.clamp(min=lowest_number(mask.dtype))
 
 
 def _in_place(first: Tensor, second: Tensor) -> Tensor:
@@ -1584,7 +1585,7 @@ def _in_place(first: Tensor, second: Tensor) -> Tensor:
     if first.shape != torch.broadcast_shapes(first.shape, second.shape):
         return _held(first + second)
     first += second
-    return first.clamp_(min=_lowest(first.dtype))
+    return first.clamp_(min=lowest_number(first.dtype))
 
 
 COMBINE_ADDITIVE = Spec(
@@ -1623,13 +1624,13 @@ COMBINE_ADDITIVE = Spec(
         misconception(
             "biases lost",
             "Only what is hidden has survived: the biases, positive and negative, belong into the result.",
-            lambda first, second: _additive(~_either_hides(first, second), _lowest(first.dtype), first.dtype),
-            lambda first, second: _additive(~((first < 0) | (second < 0)), _lowest(first.dtype), first.dtype),
+            lambda first, second: _additive(~_either_hides(first, second), lowest_number(first.dtype), first.dtype),
+            lambda first, second: _additive(~((first < 0) | (second < 0)), lowest_number(first.dtype), first.dtype),
         ),
         misconception(
             "positive biases lost",
             "A bias may lift a score as well as lower it: the sum has a floor and no ceiling.",
-            lambda first, second: (first + second).clamp(min=_lowest(first.dtype), max=0),
+            lambda first, second: (first + second).clamp(min=lowest_number(first.dtype), max=0),
             lambda first, second: _held(first.clamp(max=0) + second.clamp(max=0)),
         ),
         misconception(
@@ -1637,17 +1638,17 @@ COMBINE_ADDITIVE = Spec(
             "The floor is the lowest number of this very dtype, `torch.finfo(first.dtype).min`; −1e9 is none of them.",
             *(
                 lambda first, second, floor=floor: (first + second).clamp(min=floor)
-                for floor in (-1e9, -1e4, -65504.0, _lowest(torch.float32))
+                for floor in (-1e9, -1e4, -65504.0, lowest_number(torch.float32))
             ),
         ),
         misconception(
             "NaN",
             "−∞ + ∞, 0 × −∞ and the like are NaN: hold the plain sum at `finfo.min`, with `clamp` or `maximum`.",
             lambda first, second: (
-                first + second - (first + second).clamp(max=_lowest(first.dtype)) + _lowest(first.dtype)
+                first + second - (first + second).clamp(max=lowest_number(first.dtype)) + lowest_number(first.dtype)
             ),
             lambda first, second: torch.where(
-                (first + second).isinf(), (first + second) * 0 + _lowest(first.dtype), first + second
+                (first + second).isinf(), (first + second) * 0 + lowest_number(first.dtype), first + second
             ),
         ),
         misconception(
@@ -1673,10 +1674,14 @@ COMBINE_ADDITIVE = Spec(
                     min=floor(first.dtype, dtype)
                 )
                 for dtype in (torch.float32, torch.float64)
-                for floor in (lambda narrow, wider: _lowest(narrow), lambda narrow, wider: _lowest(wider))
+                for floor in (lambda narrow, wider: lowest_number(narrow), lambda narrow, wider: lowest_number(wider))
             ),
-            lambda first, second: (first.float() + second.float()).clamp(min=_lowest(torch.float32)).to(first.dtype),
-            lambda first, second: (first.double() + second.double()).clamp(min=_lowest(torch.float32)).to(first.dtype),
+            lambda first, second: (
+                (first.float() + second.float()).clamp(min=lowest_number(torch.float32)).to(first.dtype)
+            ),
+            lambda first, second: (
+                (first.double() + second.double()).clamp(min=lowest_number(torch.float32)).to(first.dtype)
+            ),
             lambda first, second: _either_hides(first, second),
             lambda first, second: ~_either_hides(first, second),
         ),

@@ -122,6 +122,15 @@ class Spec:
         return f"{self.topic}.{self.function}"
 
 
+#: The half-precision formats, in which a fill of -1e9 overflows or float32's minimum does not fit.
+HALVES = (torch.float16, torch.bfloat16)
+
+
+def lowest_number(dtype: torch.dtype) -> float:
+    """Return the most negative finite number of ``dtype``, what an additive mask hides with."""
+    return torch.finfo(dtype).min
+
+
 # --- drawing inputs --------------------------------------------------------------------------------------------------
 
 
