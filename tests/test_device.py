@@ -1,7 +1,6 @@
 """``device()``, the one place that chooses a device; and every graded function on one."""
 
 import inspect
-from typing import Any
 
 import pytest
 import torch
@@ -69,10 +68,10 @@ def test_oracle_and_solution_answer_on_every_device_as_on_the_cpu(found: Spec, w
         for case, expected in zip(exam.cases, exam.expected, strict=True):
             if not isinstance(expected, Returned):
                 continue
-            keywords: dict[str, Any] = fresh(case.keywords, where)
+            arguments, keywords, indices = fresh(case.call, where)
             if "device" in inspect.signature(function).parameters:
                 keywords["device"] = where
-            result = invoke(function, fresh(case.arguments, where), keywords)
+            result = invoke(function, arguments, keywords, indices)
             assert {leaf.device.type for leaf in leaves(result) if isinstance(leaf, Tensor)} <= {where}
             came = judging.observed(found, case, Returned(plain(result)))
             difference = judging.outcome_difference(expected, came, tolerance=case.tolerance)

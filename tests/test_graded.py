@@ -214,11 +214,11 @@ def test_the_reference_keeps_the_graph_dtype_and_device_of_its_inputs(found: Spe
     from workbook.grading.judge import examination
     from workbook.grading.runner import fresh, invoke, leaves
 
-    call = fresh(examination(found.name, 0).small.arguments)
+    call = fresh(examination(found.name, 0).small.call)
     floats = [
         leaf.requires_grad_() for leaf in leaves(call) if isinstance(leaf, torch.Tensor) and leaf.is_floating_point()
     ]
-    for output in leaves(invoke(found.oracle, call, {})):
+    for output in leaves(invoke(found.oracle, *call)):
         if not isinstance(output, torch.Tensor):
             continue
         assert output.device.type == "cpu"

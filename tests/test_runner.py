@@ -38,12 +38,12 @@ from workbook.grading.runner import (
     run,
 )
 from workbook.specs import spec
-from workbook.specs.specification import FunctionArgument
+from workbook.specs.specification import FunctionArgument, index_grid
 
 Pair = namedtuple("Pair", "first second")
 NAME = "padding.padding_mask"
 IDS = torch.tensor([[3, 5, 0], [4, 0, 0]])
-CALL: Call = ((IDS, 0), {})
+CALL: Call = ((IDS, 0), {}, ())
 
 
 # --- arguments that are functions -----------------------------------------------------------------------------------
@@ -51,7 +51,7 @@ CALL: Call = ((IDS, 0), {})
 
 def test_an_argument_may_be_a_function_of_the_fixed_list_with_its_tensors() -> None:
     weight = torch.tensor([[0.5, 2.0, -1.0]])
-    call: Call = ((FunctionArgument("word by word", (weight,)), torch.ones(4, 1)), {})
+    call: Call = ((FunctionArgument("word by word", (weight,)), torch.ones(4, 1)), {}, ())
 
     def apply(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         return function(x)
@@ -70,6 +70,83 @@ def test_an_argument_may_be_a_function_of_the_fixed_list_with_its_tensors() -> N
 def test_a_function_that_is_not_on_the_list_cannot_be_handed_over() -> None:
     with pytest.raises(KeyError):
         runner.as_function(FunctionArgument("os.system"))
+
+
+# --- mask functions that are returned ---------------------------------------------------------------------------------
+
+GRID = index_grid(2, 3, 4, 5)
+
+
+def asking(*arguments: Any) -> Call:
+    return (arguments, {}, GRID)
+
+
+def test_a_returned_mask_function_is_asked_about_every_cell() -> None:
+    outcome = run(lambda size: lambda b, h, q, k: q - k < size, NAME, asking(2))
+    assert isinstance(outcome, Returned)
+    assert outcome.value.shape == (2, 3, 4, 5)
+    for b, h, q, k in ((0, 0, 0, 0), (1, 2, 3, 0), (1, 0, 3, 2)):
+        assert bool(outcome.value[b, h, q, k]) is (q - k < 2)
+    sent = decode(*parts(encode({}, list(asking(2)))))[1]
+    again = run(lambda size: lambda b, h, q, k: q - k < size, NAME, tuple(sent))  # type: ignore[arg-type]
+    assert isinstance(again, Returned)
+    assert torch.equal(again.value, outcome.value)
+
+
+@pytest.mark.parametrize("value", [torch.ones(4, 5, dtype=torch.bool), True, None])
+def test_what_is_no_mask_function_is_a_sentence(value: Any) -> None:
+    outcome = run(lambda: value, NAME, asking())
+    assert isinstance(outcome, Raised)
+    assert outcome.types[0] == "TypeError"
+    assert "a mask function of (b, h, q_idx, kv_idx) was to be returned" in outcome.message
+
+
+def test_an_answer_that_is_no_tensor_stays_what_it_is() -> None:
+    assert run(lambda: lambda b, h, q, k: True, NAME, asking()) == Returned(True)
+
+
+@pytest.mark.parametrize("name", ["causal", "window", "padding", "first keys", "table"])
+def test_mask_functions_of_the_fixed_list_answer_for_grids_and_for_cells(name: str) -> None:
+    bound = {
+        "window": (torch.tensor(2),),
+        "first keys": (torch.tensor(2),),
+        "padding": (torch.tensor([[1, 1, 0, 1, 0], [0, 1, 1, 1, 1]]),),
+        "table": (torch.rand(2, 3, 4, 5) < 0.5,),
+    }.get(name, ())
+    call = asking(FunctionArgument(name, bound))
+    at_once = run(lambda mask_function: mask_function, NAME, call)
+    assert isinstance(at_once, Returned)
+    assert at_once.value.dtype == torch.bool
+    assert at_once.value.any()
+    assert not at_once.value.all()
+    assert measure(lambda mask_function: mask_function, "vmap", {}, call, None).broken is None
+    assert measure(lambda mask_function: mask_function, "device", {}, call, None).broken is None
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        (lambda: lambda b, h, q, k: q >= k, None),
+        (lambda: lambda b, h, q, k: torch.tensor(q.tolist()) >= torch.tensor(k.tolist()), "it raises RuntimeError: "),
+        (lambda: lambda b, h, q, k: (q >= k) | (q.dim() == 0), "it says something else about single cells"),
+    ],
+)
+def test_a_mask_function_has_to_answer_under_vmap_too(function: Any, told: str | None) -> None:
+    broken_by = measure(function, "vmap", {}, asking(), None).broken
+    assert broken_by is None if told is None else broken_by is not None and broken_by.startswith(told)
+
+
+def test_a_mask_function_may_not_change_its_indices_nor_make_tensors_elsewhere_nor_loop() -> None:
+    assert broken(lambda: lambda b, h, q, k: q.sub_(1) >= k, "inputs unchanged", small=asking()) is not None
+    elsewhere = measure(lambda: lambda b, h, q, k: torch.arange(5) <= q, "device", {}, asking(), None)
+    assert elsewhere.broken is not None
+    larger: Call = ((), {}, index_grid(2, 3, 6, 7))
+
+    def loops() -> Any:
+        return lambda b, h, q, k: torch.stack([q[0, 0, row, 0] >= k[0, 0, 0] for row in range(q.shape[2])], 1)
+
+    assert measure(loops, "no loop", {}, asking(), larger).broken is not None
+    assert measure(lambda: lambda b, h, q, k: q >= k, "no loop", {}, asking(), larger).broken is None
 
 
 # --- copies ----------------------------------------------------------------------------------------------------------
@@ -91,7 +168,7 @@ def test_fresh_copies_tensors_at_any_depth_and_keeps_the_structure() -> None:
 
 def test_a_function_cannot_change_what_the_caller_holds() -> None:
     ids = IDS.clone()
-    run(lambda ids, pad: ids.zero_(), NAME, ((ids, 0), {}))
+    run(lambda ids, pad: ids.zero_(), NAME, ((ids, 0), {}, ()))
     assert torch.equal(ids, IDS)
 
 
@@ -241,8 +318,8 @@ def test_a_view_travels_as_a_plain_copy(view: Callable[[Tensor], Tensor]) -> Non
 
 # --- properties ------------------------------------------------------------------------------------------------------
 
-SMALL: Call = ((torch.tensor([[3, 0, 1], [0, 0, 2]]), 0), {})
-LARGE: Call = ((torch.tensor([[3, 0, 1, 0]] * 4), 0), {})
+SMALL: Call = ((torch.tensor([[3, 0, 1], [0, 0, 2]]), 0), {}, ())
+LARGE: Call = ((torch.tensor([[3, 0, 1, 0]] * 4), 0), {}, ())
 
 
 def broken(
@@ -344,14 +421,14 @@ def test_lists_and_dicts_among_the_inputs_count_too() -> None:
     def function(rows: list[Tensor], options: dict[str, int]) -> None:
         rows.append(torch.zeros(1))
 
-    assert broken(function, "inputs unchanged", small=(([torch.ones(1)], {"a": 1}), {})) is not None
+    assert broken(function, "inputs unchanged", small=(([torch.ones(1)], {"a": 1}), {}, ())) is not None
 
 
 def test_an_input_with_nan_is_unchanged() -> None:
-    assert broken(lambda x: x * 2, "inputs unchanged", small=((torch.tensor([math.nan, 1.0]),), {})) is None
+    assert broken(lambda x: x * 2, "inputs unchanged", small=((torch.tensor([math.nan, 1.0]),), {}, ())) is None
 
 
-LENGTHS: Call = ((torch.tensor([3, 1]), 4), {})
+LENGTHS: Call = ((torch.tensor([3, 1]), 4), {}, ())
 
 
 @pytest.mark.parametrize(
@@ -396,7 +473,7 @@ def test_a_tensor_made_without_a_device_is_reported(function: Callable[..., Any]
     assert broken(function, "device", small=LENGTHS) is not None
 
 
-LENGTH_ALONE: Call = ((4,), {"device": "cpu"})
+LENGTH_ALONE: Call = ((4,), {"device": "cpu"}, ())
 
 
 @pytest.mark.parametrize(
@@ -459,9 +536,9 @@ def test_a_view_is_told_from_a_copy_by_its_stride(function: Callable[..., Any], 
 
 def test_gradients_come_back_for_the_same_cotangent() -> None:
     x = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
-    found = measure(lambda x: x.softmax(-1), "gradients", {"arguments": [0]}, ((x,), {}), None)
+    found = measure(lambda x: x.softmax(-1), "gradients", {"arguments": [0]}, ((x,), {}, ()), None)
     again = measure(
-        lambda x: x.exp() / x.exp().sum(-1, keepdim=True), "gradients", {"arguments": [0]}, ((x,), {}), None
+        lambda x: x.exp() / x.exp().sum(-1, keepdim=True), "gradients", {"arguments": [0]}, ((x,), {}, ()), None
     )
     assert found.broken is None
     assert found.gradients[0].abs().sum() > 0.1
@@ -471,7 +548,7 @@ def test_gradients_come_back_for_the_same_cotangent() -> None:
 
 @pytest.mark.parametrize("function", [lambda x: x.detach() * 2, lambda x: torch.tensor(x.tolist()), lambda x: 3])
 def test_a_result_cut_off_from_its_inputs_is_reported(function: Callable[..., Any]) -> None:
-    found = measure(function, "gradients", {"arguments": [0]}, ((torch.ones(2),), {}), None)
+    found = measure(function, "gradients", {"arguments": [0]}, ((torch.ones(2),), {}, ()), None)
     assert "cut off" in (found.broken or "")
 
 
@@ -490,7 +567,7 @@ def test_a_call_that_the_exercise_is_to_replace_is_reported() -> None:
     import torch.nn.functional as F
 
     query = torch.ones(1, 1, 2, 4)
-    call: Call = ((query,), {})
+    call: Call = ((query,), {}, ())
     options = {"functions": ["scaled_dot_product_attention"]}
     assert measure(lambda q: F.scaled_dot_product_attention(q, q, q), "without", options, call, None).broken is not None
     assert measure(lambda q: (q @ q.mT).softmax(-1) @ q, "without", options, call, None).broken is None

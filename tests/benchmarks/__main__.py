@@ -69,8 +69,8 @@ def plain_calls(seed: int) -> Callable[[int], None]:
     ]
 
     def call(number: int) -> None:
-        for function, (arguments, keywords) in calls:
-            runner.invoke(function, arguments, keywords)
+        for function, copy in calls:
+            runner.invoke(function, *copy)
 
     return call
 

@@ -5,6 +5,7 @@ and what the oracle and the misconceptions make of them, is an ``Examination``, 
 """
 
 import contextlib
+import inspect
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -390,6 +391,7 @@ _PROPERTY_SENTENCES = {
     "view": "The values are right, but {detail}: an expanded view shows one row many times without storing it.",
     "without": "The values are right, but {detail}, which this exercise is to replace: write it with softmax.",
     "gradients": "The values are right, but the way back is not: {detail}.",
+    "vmap": "The values are right, but under `torch.vmap`, as `create_block_mask` asks, {detail}: tensor operations alone.",
 }
 
 
@@ -489,7 +491,7 @@ def _property_sentence(spec: Spec, case: Case, broken: Measured) -> str:
 
 def _with_names(spec: Spec, case: Case, detail: str) -> str:
     """Put the argument's name where a property speaks of its number."""
-    names = [*spec.oracle.__code__.co_varnames[: len(case.arguments)], *case.keywords]
+    names = [*_argument_names(spec, case), *case.keywords, "b", "h", "q_idx", "kv_idx"]
 
     def named(found: re.Match[str]) -> str:
         place = int(found[1][:9]) - 1
@@ -498,11 +500,25 @@ def _with_names(spec: Spec, case: Case, detail: str) -> str:
     return re.sub(r"input number (\d+)", named, detail)
 
 
+def _argument_names(spec: Spec, case: Case) -> list[str]:
+    """Name the arguments that a case gives in order; those of ``*mask_mods`` are ``mask_mods[0]``, ``mask_mods[1]`` …"""
+    parameters = list(inspect.signature(spec.oracle).parameters.values())
+    if parameters[0].kind is inspect.Parameter.VAR_POSITIONAL:
+        return [f"{parameters[0].name}[{place}]" for place in range(len(case.arguments))]
+    return [parameter.name for parameter in parameters[: len(case.arguments)]]
+
+
 def _call_text(spec: Spec, case: Case) -> str:
-    names = spec.oracle.__code__.co_varnames
-    parts = [f"{name}={value_text(value)}" for name, value in zip(names, case.arguments, strict=False)]
+    names = _argument_names(spec, case)
+    parts = [
+        value_text(value) if "[" in name else f"{name}={value_text(value)}"
+        for name, value in zip(names, case.arguments, strict=True)
+    ]
     parts += [f"{name}={value_text(value)}" for name, value in case.keywords.items()]
-    return f"{spec.function}({', '.join(parts)})"
+    asked = (
+        f", asked for {list(torch.broadcast_shapes(*(index.shape for index in case.indices)))}" if case.indices else ""
+    )
+    return f"{spec.function}({', '.join(parts)}){asked}"
 
 
 def value_text(value: Any, cells: int = SHOWN_CELLS) -> str:

@@ -88,7 +88,8 @@ class Ended:
 
 
 Outcome = Returned | Raised | Unwritten | Ended
-Call = tuple[tuple[Any, ...], dict[str, Any]]
+#: Arguments, keywords, and the indices that a mask function is asked about if one is to be returned (else none).
+Call = tuple[tuple[Any, ...], dict[str, Any], tuple[Tensor, ...]]
 
 
 @dataclass(frozen=True)
@@ -117,9 +118,31 @@ def fresh(value: Any, to: str | None = None) -> Any:
     return value
 
 
-def invoke(function: Callable[..., Any], arguments: Sequence[Any], keywords: dict[str, Any]) -> Any:
-    """Call ``function``; an argument that names a function of ``FUNCTIONS`` arrives as one."""
-    return function(*(as_function(item) for item in arguments), **{key: as_function(keywords[key]) for key in keywords})
+def invoke(
+    function: Callable[..., Any], arguments: Sequence[Any], keywords: dict[str, Any], indices: Sequence[Tensor] = ()
+) -> Any:
+    """Call ``function``; an argument that names a function of ``FUNCTIONS`` arrives as one.
+
+    With ``indices``, a mask function is wanted, and what it says about them is returned, bool ``[batch, heads, query, key]``.
+    """
+    value = function(
+        *(as_function(item) for item in arguments), **{key: as_function(keywords[key]) for key in keywords}
+    )
+    return asked(value, indices) if indices else value
+
+
+def asked(mask_function: Any, indices: Sequence[Tensor]) -> Any:
+    """Return what a mask function says about all cells at once; its answer may be small and is then broadcast."""
+    if not callable(mask_function):
+        raise TypeError(
+            f"a mask function of (b, h, q_idx, kv_idx) was to be returned, and it returned {_kind_of(mask_function)}"
+        )
+    said = mask_function(*indices)
+    return said.expand(torch.broadcast_shapes(*(index.shape for index in indices))) if type(said) is Tensor else said
+
+
+def _kind_of(value: Any) -> str:
+    return f"a tensor of shape {list(value.shape)}" if isinstance(value, Tensor) else repr(value)[:50]
 
 
 def recast(value: Any, classes: Mapping[str, type]) -> Any:
@@ -128,6 +151,8 @@ def recast(value: Any, classes: Mapping[str, type]) -> Any:
         return classes.get(type(value).__name__, type(value))(*(recast(item, classes) for item in value))
     if isinstance(value, tuple):
         return tuple(recast(item, classes) for item in value)
+    if isinstance(value, list):
+        return [recast(item, classes) for item in value]
     if isinstance(value, dict):
         return {key: recast(item, classes) for key, item in value.items()}
     return value
@@ -138,7 +163,7 @@ def as_function(value: Any) -> Any:
     if getattr(value, "_fields", None) != ("function", "tensors"):
         return value
     named_function, tensors = FUNCTIONS[value.function], value.tensors
-    return lambda x: named_function(x, *tensors)
+    return lambda *arguments: named_function(*arguments, *tensors)
 
 
 def _attention(x: Tensor, allowed: Tensor, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -156,7 +181,8 @@ def _straight_through(x: Tensor) -> Tensor:
     return x.new_ones(x.shape) + (past - past.detach())
 
 
-#: Functions of one tensor ``x [S, D]`` (and of tensors bound to them) that a case may hand over as an argument.
+#: Functions that a case may hand over as an argument, with tensors bound to them: of one tensor ``x [S, D]``, and mask
+#: functions of (b, h, q_idx, kv_idx), which answer for whole grids and under vmap.
 FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "attention": _attention,
     "two layers of attention": _two_layers,
@@ -166,15 +192,20 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "layer norm": lambda x: torch.nn.functional.layer_norm(x, x.shape[-1:]),
     "detached past": lambda x: x + x.detach().cumsum(0),
     "straight through": _straight_through,
+    "causal": lambda b, h, q, k: q >= k,
+    "window": lambda b, h, q, k, size: (q >= k) & (q - k < size),
+    "padding": lambda b, h, q, k, attention_mask: attention_mask[b, k] == 1,
+    "first keys": lambda b, h, q, k, count: k < count,
+    "table": lambda b, h, q, k, allowed: allowed[b, h, q, k],
 }
 
 
 def run(function: Callable[..., Any], name: str, call: Call, pack: Callable[[Any], Tree] | None = None) -> Outcome:
     """Call ``function`` on a copy of the inputs and return what came of it, as plain values."""
-    arguments, keywords = fresh(call[0]), fresh(call[1])
+    copy = fresh(call)
     try:
-        value = invoke(function, arguments, keywords)
-        return Returned((pack or plain)(value), _changed_input(call, (arguments, keywords)))
+        value = invoke(function, *copy)
+        return Returned((pack or plain)(value), _changed_input(call, copy))
     except KeyboardInterrupt:  # the learner's own Ctrl-C in a notebook
         raise
     except BaseException as error:
@@ -184,10 +215,9 @@ def run(function: Callable[..., Any], name: str, call: Call, pack: Callable[[Any
 
 
 def _changed_input(before: Call, after: Call) -> int | None:
-    """Return the number of the first argument, from 1 and keywords last, that is not what it was, or ``None``."""
-    for number, (one, other) in enumerate(
-        zip((*before[0], *before[1].values()), (*after[0], *after[1].values()), strict=True)
-    ):
+    """Return the number of the first input, from 1, that is not what it was, or ``None``: arguments, keywords, indices."""
+    old, new = ((*arguments, *keywords.values(), *indices) for arguments, keywords, indices in (before, after))
+    for number, (one, other) in enumerate(zip(old, new, strict=True)):
         if not _unchanged(one, other):
             return number + 1
     return None
@@ -312,9 +342,9 @@ def measure(
 
 
 def _inputs_unchanged(function: Callable[..., Any], options: dict, small: Call, large: Call | None) -> Measured:
-    arguments, keywords = fresh(small[0]), fresh(small[1])
-    invoke(function, arguments, keywords)
-    place = _changed_input(small, (arguments, keywords))
+    copy = fresh(small)
+    invoke(function, *copy)
+    place = _changed_input(small, copy)
     return Measured("inputs unchanged", None if place is None else f"input number {place} was changed in place")
 
 
@@ -344,7 +374,7 @@ class _Calls(TorchFunctionMode):
 
 def work(function: Callable[..., Any], call: Call) -> tuple[int, int]:
     """Return how many tensor operations and how many lines of the function's own file one call executes."""
-    arguments, keywords = fresh(call[0]), fresh(call[1])
+    copy = fresh(call)
     file, lines = file_of(function), 0
 
     def count_lines(frame: types.FrameType, event: str, argument: Any) -> Any:
@@ -358,7 +388,7 @@ def work(function: Callable[..., Any], call: Call) -> tuple[int, int]:
     sys.settrace(count_lines)
     try:
         with calls:
-            invoke(function, arguments, keywords)
+            invoke(function, *copy)
     finally:
         sys.settrace(outer)
     return len(calls.names), lines
@@ -367,7 +397,7 @@ def work(function: Callable[..., Any], call: Call) -> tuple[int, int]:
 def _no_loop(function: Callable[..., Any], options: dict, small: Call, large: Call | None) -> Measured:
     assert large is not None  # the specification gives both sizes
     for call in (small, large):  # once before counting: what a first call fills in, such as a cache, is no loop
-        invoke(function, fresh(call[0]), fresh(call[1]))
+        invoke(function, *fresh(call))
     operations, lines = zip(work(function, small), work(function, large), strict=True)
     if operations[1] > operations[0]:
         return Measured(
@@ -379,26 +409,26 @@ def _no_loop(function: Callable[..., Any], options: dict, small: Call, large: Ca
 
 
 def _view(function: Callable[..., Any], options: dict, small: Call, large: Call | None) -> Measured:
-    result = invoke(function, fresh(small[0]), fresh(small[1]))
+    result = invoke(function, *fresh(small))
     strides = {axis: result.stride(axis) for axis in options["axes"]}
     copied = [str(axis) for axis, stride in strides.items() if stride != 0]
     return Measured("view", f"the values were copied along axis {' and '.join(copied)}" if copied else None)
 
 
 def _without(function: Callable[..., Any], options: dict, small: Call, large: Call | None) -> Measured:
-    arguments, keywords = fresh(small[0]), fresh(small[1])
+    copy = fresh(small)
     with _Calls() as calls:
-        invoke(function, arguments, keywords)
+        invoke(function, *copy)
     called = sorted(set(calls.names) & set(options["functions"]))
     return Measured("without", f"it calls `{called[0]}`" if called else None)
 
 
 def _gradients(function: Callable[..., Any], options: dict, small: Call, large: Call | None) -> Measured:
-    arguments, keywords = list(fresh(small[0])), fresh(small[1])
+    arguments, keywords, indices = fresh(small)
     for place in options["arguments"]:
         arguments[place].requires_grad_(True)
     with torch.enable_grad():
-        outputs = [leaf for leaf in leaves(invoke(function, arguments, keywords)) if isinstance(leaf, Tensor)]
+        outputs = [leaf for leaf in leaves(invoke(function, arguments, keywords, indices)) if isinstance(leaf, Tensor)]
         outputs = [output for output in outputs if output.requires_grad]
         if not outputs:
             return Measured("gradients", "no gradient comes back through it: the result is cut off from its inputs")
@@ -451,8 +481,8 @@ def _device(function: Callable[..., Any], options: dict, small: Call, large: Cal
     """
 
     def inputs(device: str) -> Call:
-        keywords = {key: torch.device(device) if key == "device" else fresh(small[1][key], device) for key in small[1]}
-        return fresh(small[0], device), keywords
+        arguments, keywords, indices = fresh(small, device)
+        return arguments, {key: torch.device(device) if key == "device" else keywords[key] for key in keywords}, indices
 
     def found(place: str | None) -> Measured:
         wanted = "the device that was asked for" if "device" in small[1] else "the device of the inputs"
@@ -460,10 +490,10 @@ def _device(function: Callable[..., Any], options: dict, small: Call, large: Cal
 
     here = inputs("cpu")  # made before the mode is entered, which would take them elsewhere, too
     with _ElsewhereByDefault():
-        first = _where(function, *here, "cpu")
+        first = _where(function, here, "cpu")
     if first is None and "device" not in small[1]:
         return found(None)
-    second = _where(function, *inputs("meta"), "meta")
+    second = _where(function, inputs("meta"), "meta")
     if "device" in small[1]:  # without tensor inputs only another device tells: what NumPy makes is always on the CPU
         return found(first if second == UNREADABLE else second)
     # `UNREADABLE` is no evidence: the other run decides, and two of them leave the learner unharmed.
@@ -474,10 +504,27 @@ def _device(function: Callable[..., Any], options: dict, small: Call, large: Cal
 UNREADABLE, ELSEWHERE = "unreadable", "elsewhere"
 
 
-def _where(function: Callable[..., Any], arguments: Any, keywords: Any, device: str) -> str | None:
+def _vmap(function: Callable[..., Any], options: dict, small: Call, large: Call | None) -> Measured:
+    """Ask a mask function about one cell at a time under nested ``torch.vmap``, as ``create_block_mask`` does."""
+    arguments, keywords, indices = fresh(small)
+    at_once = invoke(function, arguments, keywords, indices)
+    cell_by_cell = invoke(function, *fresh(small)[:2])
+    for place in reversed(range(len(indices))):
+        cell_by_cell = torch.vmap(
+            cell_by_cell, in_dims=tuple(0 if axis == place else None for axis in range(len(indices)))
+        )
+    try:
+        said = cell_by_cell(*(index.flatten() for index in indices))
+    except Exception as error:
+        message = raised(error, None).message.partition("\n")[0]
+        return Measured("vmap", f"it raises {type(error).__name__}: {message}")
+    return Measured("vmap", None if torch.equal(said, at_once) else "it says something else about single cells")
+
+
+def _where(function: Callable[..., Any], call: Call, device: str) -> str | None:
     """Return ``None`` if the result is on ``device``, else what is wrong, ``ELSEWHERE`` or ``UNREADABLE``."""
     try:
-        result = invoke(function, arguments, keywords)
+        result = invoke(function, *call)
     except KeyboardInterrupt:
         raise
     except Exception as error:
@@ -497,6 +544,7 @@ PROPERTIES: dict[str, Callable[[Callable[..., Any], dict, Call, Call | None], Me
     "view": _view,
     "without": _without,
     "gradients": _gradients,
+    "vmap": _vmap,
 }
 
 

@@ -1,14 +1,15 @@
 """What right means, topic by topic, and the known ways to be wrong."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib import import_module
+from typing import Any
 
 from workbook.course import TOPICS
 from workbook.specs.specification import Spec
 
-__all__ = ["Spec", "UnknownExercise", "select", "spec", "specs"]
+__all__ = ["Spec", "UnknownExercise", "given", "select", "spec", "specs"]
 
 
 class UnknownExercise(ValueError):
@@ -47,6 +48,18 @@ def spec(name: str) -> Spec:
         return matches[0]
     names = [spec.name for spec in specs()]
     raise UnknownExercise(f"there is no exercise {name!r}; {_suggest(name, names)}")
+
+
+def given(name: str) -> Callable[..., Any]:
+    """Return the wrong code that a function of ``capstone`` is given with, whatever has been mended since.
+
+    Raises:
+        UnknownExercise: there is no such function, or it is given as an empty stub.
+    """
+    found = spec(name)
+    if found.given is None:
+        raise UnknownExercise(f"{found.name} is given empty; there is no wrong code of it to look at")
+    return found.given
 
 
 def select(names: Iterable[str]) -> tuple[Spec, ...]:

@@ -17,24 +17,26 @@ Reading = Literal["allowed", "padding", "ignore", "attention_mask", "additive", 
 class Case:
     """One call: its arguments in order, its keywords, and in a few words what it is there for.
 
-    ``tolerance`` is for floats where rounding is large for every right answer too.
+    ``tolerance`` is for floats where rounding is large for every right answer too. Where a mask function is to be
+    returned, ``indices`` are what it is then asked about, as ``index_grid`` makes them: what it says is the result.
     """
 
     about: str
     arguments: tuple[Any, ...]
     keywords: dict[str, Any] = field(default_factory=dict)
     tolerance: float | None = None
+    indices: tuple[Tensor, ...] = ()
 
     @property
-    def call(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        return self.arguments, self.keywords
+    def call(self) -> tuple[tuple[Any, ...], dict[str, Any], tuple[Tensor, ...]]:
+        return self.arguments, self.keywords, self.indices
 
 
 class FunctionArgument(NamedTuple):
     """An argument that is a function: ``function`` is a name from the fixed list ``FUNCTIONS`` in grading/runner.py.
 
-    Whoever is graded gets a callable of one tensor; its ``tensors`` (weights, a mask) are bound to it. Functions do not
-    travel to the process that runs a submission, so that only names and tensors do.
+    Whoever is graded gets a callable; its ``tensors`` (weights, a mask) are bound to it as its last arguments. Functions do
+    not travel to the process that runs a submission, so that only names and tensors do.
     """
 
     function: str
@@ -45,7 +47,7 @@ class FunctionArgument(NamedTuple):
 class Property:
     """Something that must hold beyond equal values; ``kind`` and ``options`` are what ``grading.runner.measure`` takes."""
 
-    kind: Literal["inputs unchanged", "device", "no loop", "view", "without", "gradients"]
+    kind: Literal["inputs unchanged", "device", "no loop", "view", "without", "gradients", "vmap"]
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -54,6 +56,10 @@ DEVICE = Property("device")
 NO_LOOP = Property("no loop")
 #: What every function owes; the order is the order of measuring, and the first broken one is reported.
 ALWAYS = (INPUTS_UNCHANGED, DEVICE, NO_LOOP)
+
+
+#: A mask function answers under ``torch.vmap``, one cell at a time, what it answers for whole grids of indices.
+VMAP = Property("vmap")
 
 
 def view(*axes: int) -> Property:
@@ -164,6 +170,15 @@ def lengths(rng: torch.Generator, batch: int, sequence_length: int, shortest: in
     if drawn and sequence_length > shortest:
         drawn[0] = integer(rng, shortest, sequence_length - 1)
     return drawn
+
+
+def index_grid(batch: int, heads: int, query_length: int, key_length: int) -> tuple[Tensor, ...]:
+    """Return the indices b, h, q, k of every cell, long, each along its own axis: they broadcast to all four."""
+    shape = (batch, heads, query_length, key_length)
+    return tuple(
+        torch.arange(size).reshape([size if axis == place else 1 for axis in range(4)])
+        for place, size in enumerate(shape)
+    )
 
 
 def fill(
