@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from workbook.probes import how_far, who_moved
+from workbook.probes import audit, how_far, who_moved
 from workbook.specs.specification import attention_mask
 
 LENGTH, DIM = 5, 4
@@ -202,3 +203,165 @@ def test_on_a_gpu_the_same_positions_move(function: Callable[[Tensor], Tensor]) 
     moved = who_moved(function, drawn().cuda())
     assert moved.device.type == "cuda"
     assert torch.equal(moved.cpu(), who_moved(function, drawn()))
+
+
+# --- every layer of a model ------------------------------------------------------------------------------------------
+
+SENTENCE = torch.tensor([[3, 5, 6, 0, 0]])
+WORDS = torch.tensor([[1, 1, 1, 0, 0]])
+TRIANGLE = torch.ones(LENGTH, LENGTH, dtype=torch.bool).tril()
+PADDING_STAYS = (WORDS[0] == 1) | (WORDS[0] == 0)[:, None]
+SIZES: dict[str, Any] = {
+    "vocab_size": 16,
+    "hidden_size": 12,
+    "intermediate_size": 12,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 3,
+}
+
+
+class SelfAttention(nn.Module):
+    """Attention over embedded words; what each may see is a function of the mask."""
+
+    def __init__(self, allowed: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.project, self.allowed = nn.Linear(12, 36), allowed
+
+    def forward(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
+        query, key, value = self.project(hidden).chunk(3, dim=-1)
+        scores = (query @ key.mT).masked_fill(~self.allowed(attention_mask), -torch.inf)
+        return hidden + scores.softmax(-1) @ value
+
+
+class Layers(nn.Module):
+    def __init__(self, *rules: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embed = nn.Embedding(16, 12)
+        self.layers = nn.ModuleList([SelfAttention(rule) for rule in rules])
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
+        hidden = self.embed(input_ids)
+        for layer in self.layers:
+            hidden = layer(hidden, attention_mask=attention_mask)
+        return {"hidden": hidden}
+
+
+def causal(attention_mask: Tensor) -> Tensor:
+    return TRIANGLE
+
+
+def no_padding(attention_mask: Tensor) -> Tensor:
+    return (attention_mask == 1)[:, None, :]
+
+
+def everything(attention_mask: Tensor) -> Tensor:
+    return torch.ones(LENGTH, LENGTH, dtype=torch.bool)
+
+
+@pytest.mark.parametrize(
+    ("rules", "allowed", "first"),
+    [
+        ((causal, causal), TRIANGLE, None),
+        ((everything, causal), TRIANGLE, "layers.0"),
+        ((causal, everything, everything), TRIANGLE, "layers.1"),
+        ((no_padding, no_padding), PADDING_STAYS, None),
+        ((no_padding, everything), PADDING_STAYS, "layers.1"),
+        ((everything, no_padding), PADDING_STAYS, "layers.0"),
+    ],
+)
+def test_an_audit_names_the_first_layer_that_leaks(rules: Any, allowed: Tensor, first: str | None) -> None:
+    model = Layers(*rules).eval()
+    found = audit(model, SENTENCE, allowed, attention_mask=WORDS)
+    assert found.first == first
+    assert next(iter(found.moved)) == "embed"
+    assert list(found.moved)[-1] == "(the model)"
+    assert torch.equal(found.moved["embed"], torch.eye(LENGTH, dtype=torch.bool))
+    finished = list(found.moved)
+    for name in finished[: finished.index(first or "(the model)")]:  # nothing leaks before the module that is to blame
+        assert found.leaks(name) == [], name
+    if first is None:
+        assert str(found).startswith(f"No leak: in none of {len(found.moved)} modules")
+    else:
+        q, k = found.leaks(first)[0]
+        assert not allowed[q, k]
+        assert f"{first} leaks first: position {q} moves when token {k} is changed" in str(found)
+
+
+def test_an_audit_moves_what_who_moved_moves() -> None:
+    model = Layers(causal, no_padding).eval()
+    moved = audit(model, SENTENCE, TRIANGLE, attention_mask=WORDS).moved["(the model)"]
+
+    def from_embeddings(x: Tensor) -> Tensor:
+        for layer in model.layers:
+            x = layer(x[None], attention_mask=WORDS)[0]
+        return x
+
+    with torch.no_grad():
+        assert torch.equal(moved, who_moved(from_embeddings, model.embed(SENTENCE)[0]))
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "bert"])
+def test_an_audit_works_on_models_of_transformers(family: str) -> None:
+    from transformers import AutoModel, BertConfig, GPT2Config, LlamaConfig
+
+    config: Any = {
+        "llama": lambda: LlamaConfig(**SIZES),
+        "gpt2": lambda: GPT2Config(vocab_size=16, n_embd=12, n_layer=2, n_head=3, bos_token_id=1, eos_token_id=2),
+        "bert": lambda: BertConfig(**SIZES),
+    }[family]()
+    torch.manual_seed(0)
+    model = AutoModel.from_config(config).eval()
+    padding = audit(model, SENTENCE, PADDING_STAYS, attention_mask=WORDS)
+    future = audit(model, SENTENCE, TRIANGLE, attention_mask=WORDS)
+    assert padding.first is None
+    assert len(padding.moved) > 10
+    if family == "bert":
+        assert future.first == "encoder.layer.0.attention.self"
+        assert audit(model, SENTENCE, PADDING_STAYS).first == "encoder.layer.0.attention.self"
+    else:
+        assert future.first is None
+
+
+def test_an_audit_blames_whoever_mixes_what_no_module_mixed() -> None:
+    class Shifted(Layers):
+        def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
+            return {"hidden": super().forward(input_ids, attention_mask)["hidden"].roll(-1, dims=1)}
+
+    assert audit(Shifted(causal).eval(), SENTENCE, TRIANGLE, attention_mask=WORDS).first == "(the model)"
+
+
+def test_a_module_that_is_used_twice_has_two_entries() -> None:
+    model = Layers(causal, causal)
+    model.layers[1] = model.layers[0]
+    moved = audit(model.eval(), SENTENCE, TRIANGLE, attention_mask=WORDS).moved
+    assert [name for name in moved if name.startswith("layers.0")] == [
+        "layers.0.project",
+        "layers.0",
+        "layers.0.project (call 2)",
+        "layers.0 (call 2)",
+    ]
+
+
+def test_an_audit_leaves_no_hooks_behind_even_after_an_error() -> None:
+    model = Layers(causal).eval()
+    with pytest.raises(TypeError):
+        audit(model, SENTENCE, TRIANGLE, mask=WORDS)
+    audit(model, SENTENCE, TRIANGLE, attention_mask=WORDS)
+    assert all(not module._forward_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda model: audit(model, SENTENCE[0], TRIANGLE, attention_mask=WORDS), r"\[1, S\]; its shape is \[5\]"),
+        (lambda model: audit(model, SENTENCE.repeat(2, 1), TRIANGLE), r"its shape is \[2, 5\]"),
+        (lambda model: audit(model, SENTENCE, TRIANGLE[:4]), r"allowed has to be bool \[5, 5\]"),
+        (lambda model: audit(model, SENTENCE, TRIANGLE.long()), "it is torch.int64"),
+        (lambda model: audit(model.train(), SENTENCE, TRIANGLE, attention_mask=WORDS), "call eval"),
+        (lambda model: audit(nn.Flatten().eval(), SENTENCE, TRIANGLE), "no module of Flatten returns a float tensor"),
+    ],
+)
+def test_an_audit_refuses_in_one_sentence(call: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        call(Layers(causal).eval())
