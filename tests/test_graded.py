@@ -3,6 +3,7 @@
 import os
 import sys
 import types
+import warnings
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -206,6 +207,42 @@ def test_a_solution_is_executed_again_only_when_it_has_changed(tmp_path: Path, m
     file.write_text("value = 2")
     os.utime(file, (2_000_000_000, 2_000_000_000))
     assert load_solution("padding").value == 2
+
+
+def test_flex_attention_finds_the_globals_of_a_solution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+
+    monkeypatch.setattr(course, "SOLUTIONS", tmp_path)
+    # A name of its own: torch.compile remembers the module that it has once found under a name.
+    monkeypatch.setitem(sys.modules, "workbook.solutions.rules", types.ModuleType("taken out afterwards"))
+    (tmp_path / "rules.py").write_text("WINDOW = 2\ndef near(b, h, q, k):\n    return (q >= k) & (q - k < WINDOW)\n")
+    rule = load_solution("rules").near
+    query = torch.ones(1, 1, 4, 16)
+    value = torch.eye(16)[None, None, :4]
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is not compiled
+        weights = flex_attention(query, query, value, block_mask=create_block_mask(rule, 1, 1, 4, 4, device="cpu"))
+    assert torch.equal(weights[0, 0, 3, :4], torch.tensor([0.0, 0.0, 0.5, 0.5]))
+
+
+def test_what_is_saved_reaches_the_imported_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "padding.py"
+    file.write_text(STUB)
+    imported = load_topic(file)
+    elsewhere = load_topic(file)
+    monkeypatch.setitem(sys.modules, imported.__name__, imported)
+    file.write_text(STUB.replace(BODY, "return input_ids == NEW\n\n\nNEW = 0"))
+    os.utime(file, (2_000_000_000, 2_000_000_000))
+    assert torch.equal(elsewhere.padding_mask(IDS, 0), IS_PADDING)
+    assert imported.NEW == 0
+    other = tmp_path / "elsewhere" / "padding.py"
+    other.parent.mkdir()
+    other.write_text(STUB)
+    module = load_topic(other)
+    other.write_text(STUB.replace(BODY, "return input_ids == NEW\n\n\nNEW = 1"))
+    os.utime(other, (2_000_000_000, 2_000_000_000))
+    assert torch.equal(module.padding_mask(IDS, 0), IDS == 1)
+    assert imported.NEW == 0  # another file of that name is not what the notebook has imported
 
 
 @pytest.mark.parametrize("found", specs(), ids=lambda found: found.name)

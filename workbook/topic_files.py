@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -62,4 +63,7 @@ def load_solution(topic: str) -> ModuleType:
 
 @functools.lru_cache(maxsize=64)
 def _loaded(path: Path, modified: int) -> ModuleType:
-    return load_topic(path)
+    module = load_topic(path)
+    # torch.compile, and FlexAttention with it, finds a function's globals through the module of its name.
+    sys.modules[module.__name__] = module
+    return module
