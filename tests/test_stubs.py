@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from workbook import course
-from workbook.specs import Spec, UnknownExercise, select, spec, specs
+from workbook.specs import Spec, UnknownExercise, given, select, spec, specs
 from workbook.specs.stubs import function_source, topic_source
 from workbook.topic_files import load_solution
 
@@ -201,6 +201,18 @@ def test_an_unknown_topic_names_the_known_ones() -> None:
         specs(["zzz"])
     with pytest.raises(UnknownExercise, match="did you mean padding"):
         specs(["pading"])
+
+
+def test_given_code_is_the_untouched_wrong_one_whatever_has_been_mended() -> None:
+    for found in specs():
+        if found.given is None:
+            with pytest.raises(UnknownExercise, match=f"{found.name} is given empty"):
+                given(found.name)
+        else:
+            source = function_source(found)
+            assert source == "@exercise\n" + inspect.getsource(given(found.name))
+            assert source.strip() in (course.EXERCISES / f"{found.topic}.py").read_text(encoding="utf-8")
+    assert sum(found.given is not None for found in specs()) == 6
 
 
 @pytest.mark.parametrize("name", [None, 3, ["padding"], len])

@@ -6,7 +6,7 @@ COURSE = "attention-mask-workbook"
 VERSION = "0.1.0"
 
 #: Topics in teaching order; one module of this name stands in exercises/, specs/, hints/, solutions/ and tests/.
-TOPICS = ("warmup", "padding", "causal", "multihead", "converter", "sdpa")
+TOPICS = ("warmup", "padding", "causal", "multihead", "converter", "sdpa", "modern", "capstone")
 
 PACKAGE = Path(__file__).resolve().parent
 PROJECT = PACKAGE.parent

@@ -181,8 +181,66 @@ def _straight_through(x: Tensor) -> Tensor:
     return x.new_ones(x.shape) + (past - past.detach())
 
 
-#: Functions that a case may hand over as an argument, with tensors bound to them: of one tensor ``x [S, D]``, and mask
-#: functions of (b, h, q_idx, kv_idx), which answer for whole grids and under vmap.
+# Small language models of (input_ids, attention_mask), which the mask and the company of other sentences move or do not.
+
+
+def _logits(x: Tensor, allowed: Tensor, words: Tensor) -> Tensor:
+    scores = (x @ x.mT).masked_fill(~allowed, torch.finfo(x.dtype).min)
+    return (x + scores.softmax(dim=-1) @ x) @ words.T
+
+
+def _triangle(ids: Tensor) -> Tensor:
+    return torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool, device=ids.device).tril()
+
+
+def _counting_reader(ids: Tensor, attention_mask: Tensor, words: Tensor, places: Tensor) -> Tensor:
+    """Is right in every company: padding is no key, and positions are counted over the real tokens."""
+    x = words[ids] + places[(attention_mask.cumsum(1) - 1).clamp(min=0)]
+    return _logits(x, _triangle(ids) & (attention_mask == 1)[:, None, :], words)
+
+
+def _reader(ids: Tensor, attention_mask: Tensor, words: Tensor, places: Tensor) -> Tensor:
+    x = words[ids] + places[torch.arange(ids.shape[1], device=ids.device)]
+    return _logits(x, _triangle(ids) & (attention_mask == 1)[:, None, :], words)
+
+
+def _nudged_reader(ids: Tensor, attention_mask: Tensor, words: Tensor, places: Tensor, nudges: Tensor) -> Tensor:
+    """Is off by ``nudges [place, vocabulary]`` in sentences that were padded."""
+    count = (attention_mask.cumsum(1) - 1).clamp(min=0)
+    padded = (attention_mask == 0).any(dim=1)[:, None, None]
+    return torch.where(padded, nudges[count], 0) + _counting_reader(ids, attention_mask, words, places)
+
+
+def _neighbourly_reader(ids: Tensor, attention_mask: Tensor, words: Tensor, places: Tensor) -> Tensor:
+    own = (words[ids] * (attention_mask == 1)[:, :, None]).sum(dim=1)
+    return _counting_reader(ids, attention_mask, words, places) + (own.sum(dim=0) - own)[:, None, :] @ words.T
+
+
+def _reader_to_the_left(ids: Tensor, attention_mask: Tensor, words: Tensor, places: Tensor) -> Tensor:
+    """Gives the logits of the first real token first, on whichever side the padding is."""
+    places_of_real = (attention_mask == 0).long().argsort(dim=1, stable=True)
+    logits = _counting_reader(ids, attention_mask, words, places)
+    return logits.gather(1, places_of_real[:, :, None].expand_as(logits))
+
+
+def _reader_by_id(ids: Tensor, attention_mask: Tensor, words: Tensor, places: Tensor, padding_id: Tensor) -> Tensor:
+    """Looks for padding by itself, whatever the mask says."""
+    return _counting_reader(ids, (ids != padding_id).long(), words, places)
+
+
+def _loud_padding(ids: Tensor, attention_mask: Tensor, words: Tensor, places: Tensor) -> Tensor:
+    logits = _counting_reader(ids, attention_mask, words, places)
+    return logits.masked_fill((attention_mask == 0)[:, :, None], torch.nan)
+
+
+def _breaking_reader(ids: Tensor, attention_mask: Tensor, words: Tensor, places: Tensor) -> Tensor:
+    """Gives NaN at the second word of sentences that were padded."""
+    second = (attention_mask.cumsum(1) == 2) & (attention_mask == 0).any(dim=1, keepdim=True)
+    return _counting_reader(ids, attention_mask, words, places).masked_fill(second[:, :, None], torch.nan)
+
+
+#: Functions that a case may hand over as an argument, with tensors bound to them: of one tensor ``x [S, D]``, mask
+#: functions of (b, h, q_idx, kv_idx), which answer for whole grids and under vmap, and models of (ids, attention_mask).
 FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "attention": _attention,
     "two layers of attention": _two_layers,
@@ -197,6 +255,18 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "padding": lambda b, h, q, k, attention_mask: attention_mask[b, k] == 1,
     "first keys": lambda b, h, q, k, count: k < count,
     "table": lambda b, h, q, k, allowed: allowed[b, h, q, k],
+    "counting reader": _counting_reader,
+    "reader": _reader,
+    "blind reader": lambda ids, attention_mask, words: _logits(words[ids], _triangle(ids), words),
+    "blind reader of both sides": lambda ids, attention_mask, words: _logits(
+        words[ids], torch.ones_like(_triangle(ids)), words
+    ),
+    "nudged reader": _nudged_reader,
+    "neighbourly reader": _neighbourly_reader,
+    "reader to the left": _reader_to_the_left,
+    "reader by id": _reader_by_id,
+    "reader with loud padding": _loud_padding,
+    "breaking reader": _breaking_reader,
 }
 
 
