@@ -564,3 +564,18 @@ def test_a_first_call_that_fills_a_cache_is_no_loop() -> None:
         return (position < lengths[:, None]).long()
 
     assert answers("padding.attention_mask_from_lengths", cached).passed
+
+
+def test_a_call_is_told_so_that_it_can_be_repeated() -> None:
+    from workbook.grading.judge import _call_text
+    from workbook.specs.specification import Case, FunctionArgument, index_grid
+
+    window = FunctionArgument("window", (torch.tensor(2),))
+    padding = FunctionArgument("padding", (torch.tensor([[1, 1, 0]]),))
+    b, h, q, k = index_grid(1, 1, 2, 3)
+    joined = Case("two rules", (window, padding), indices=(b, h, q + 1, k))
+    told = "and_masks(<window 2>, <padding int64[1, 3] [[1, 1, 0]]>), asked for [1, 1, 2, 3], q_idx from 1"
+    assert _call_text(spec("modern.and_masks"), joined) == told
+    small = examination("capstone.encoder_forward", 0).small
+    assert "layers=a list of " in _call_text(spec("capstone.encoder_forward"), small)
+    assert "MultiheadWeights, num_heads=" in _call_text(spec("capstone.encoder_forward"), small)

@@ -105,7 +105,7 @@ def test_an_answer_that_is_no_tensor_stays_what_it_is() -> None:
     assert run(lambda: lambda b, h, q, k: True, NAME, asking()) == Returned(True)
 
 
-@pytest.mark.parametrize("name", ["causal", "window", "padding", "first keys", "table"])
+@pytest.mark.parametrize("name", [name for name in runner.MASK_FUNCTIONS if name != "everything"])
 def test_mask_functions_of_the_fixed_list_answer_for_grids_and_for_cells(name: str) -> None:
     bound = {
         "window": (torch.tensor(2),),
@@ -129,11 +129,53 @@ def test_mask_functions_of_the_fixed_list_answer_for_grids_and_for_cells(name: s
         (lambda: lambda b, h, q, k: q >= k, None),
         (lambda: lambda b, h, q, k: torch.tensor(q.tolist()) >= torch.tensor(k.tolist()), "it raises RuntimeError: "),
         (lambda: lambda b, h, q, k: (q >= k) | (q.dim() == 0), "it says something else about single cells"),
+        (lambda: lambda *cell: cell[2] >= cell[3], "it takes 0 arguments by name"),
+        (lambda: lambda b, h, q, k, window: q >= k, "it takes 5 arguments by name"),
+        (lambda: lambda b, h, q, k, window=2: q - k < window, None),
+        (lambda: partial(lambda size, b, h, q, k: q - k < size, 2), None),
     ],
 )
 def test_a_mask_function_has_to_answer_under_vmap_too(function: Any, told: str | None) -> None:
     broken_by = measure(function, "vmap", {}, asking(), None).broken
     assert broken_by is None if told is None else broken_by is not None and broken_by.startswith(told)
+
+
+def test_a_mask_function_has_to_answer_more_than_once() -> None:
+    def only_once() -> Any:
+        rules = iter([lambda b, h, q, k: q >= k])
+
+        def joined(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+            allowed = torch.ones_like(q, dtype=torch.bool)
+            for rule in rules:
+                allowed = allowed & rule(b, h, q, k)
+            return allowed
+
+        return joined
+
+    first = run(only_once, NAME, asking())
+    assert isinstance(first, Returned)
+    assert first.value.shape == (2, 3, 4, 5)
+    assert measure(only_once, "vmap", {}, asking(), None).broken == "it says something else about single cells"
+
+
+def test_an_answer_that_does_not_broadcast_is_a_sentence() -> None:
+    outcome = run(lambda: lambda b, h, q, k: torch.ones(3, 3, dtype=torch.bool), NAME, asking())
+    assert isinstance(outcome, Raised)
+    assert (
+        outcome.message == "the mask function's answer has the shape [3, 3], which does not broadcast to [2, 3, 4, 5]"
+    )
+    everything = run(lambda rule: rule, NAME, asking(FunctionArgument("everything")))
+    assert isinstance(everything, Returned)
+    assert everything.value.shape == (2, 3, 4, 5)
+    assert everything.value.all()
+
+
+def test_a_mask_function_that_is_handed_over_takes_four_arguments_as_torch_counts_them() -> None:
+    from torch.nn.attention.flex_attention import create_mask
+
+    for name, bound in (("causal", ()), ("window", (torch.tensor(2),)), ("everything", ())):
+        rule = runner.as_function(FunctionArgument(name, bound))
+        assert create_mask(rule, 2, 3, 4, 5, device="cpu").shape == (2, 3, 4, 5)
 
 
 def test_a_mask_function_may_not_change_its_indices_nor_make_tensors_elsewhere_nor_loop() -> None:

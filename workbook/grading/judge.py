@@ -27,6 +27,8 @@ from workbook.specs.specification import Case, FunctionArgument, Misconception, 
 TOLERANCE = {torch.float64: 2e-5, torch.float32: 2e-5, torch.float16: 2e-3, torch.bfloat16: 2e-2}
 #: Tensors with more cells than this are described by dtype and shape.
 SHOWN_CELLS = 24
+#: What a mask function is asked about.
+INDEX_NAMES = ("b", "h", "q_idx", "kv_idx")
 ASPECTS = ("structure", "shape", "dtype", "device", "values")
 
 
@@ -491,7 +493,7 @@ def _property_sentence(spec: Spec, case: Case, broken: Measured) -> str:
 
 def _with_names(spec: Spec, case: Case, detail: str) -> str:
     """Put the argument's name where a property speaks of its number."""
-    names = [*_argument_names(spec, case), *case.keywords, "b", "h", "q_idx", "kv_idx"]
+    names = [*_argument_names(spec, case), *case.keywords, *INDEX_NAMES]
 
     def named(found: re.Match[str]) -> str:
         place = int(found[1][:9]) - 1
@@ -515,10 +517,20 @@ def _call_text(spec: Spec, case: Case) -> str:
         for name, value in zip(names, case.arguments, strict=True)
     ]
     parts += [f"{name}={value_text(value)}" for name, value in case.keywords.items()]
-    asked = (
-        f", asked for {list(torch.broadcast_shapes(*(index.shape for index in case.indices)))}" if case.indices else ""
-    )
-    return f"{spec.function}({', '.join(parts)}){asked}"
+    return f"{spec.function}({', '.join(parts)}){_asked_text(case)}"
+
+
+def _asked_text(case: Case) -> str:
+    """Say which cells a mask function is asked about: how many along each axis, and from where on if not from 0."""
+    if not case.indices:
+        return ""
+    starts = [
+        f"{name} from {int(index.min())}"
+        for name, index in zip(INDEX_NAMES, case.indices, strict=True)
+        if index.numel() and index.min() > 0
+    ]
+    shape = list(torch.broadcast_shapes(*(index.shape for index in case.indices)))
+    return f", asked for {', '.join([str(shape), *starts])}"
 
 
 def value_text(value: Any, cells: int = SHOWN_CELLS) -> str:
@@ -535,12 +547,17 @@ def value_text(value: Any, cells: int = SHOWN_CELLS) -> str:
     if isinstance(value, Unwritten):
         return "nothing (not written yet)"
     if isinstance(value, FunctionArgument):
-        return f"<{value.function}>"
+        bound = value.tensors if value.function in runner.MASK_FUNCTIONS else ()
+        shown = [value_text(tensor) if tensor.dim() else str(tensor.item()) for tensor in bound]
+        return f"<{' '.join([value.function, *shown])}>"
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         inner = ", ".join(f"{field}: {value_text(item, 0)}" for field, item in zip(value._fields, value, strict=True))
         return f"{_article(type(value).__name__)} {type(value).__name__} ({inner})"
     if isinstance(value, dict):
         return "a dict {" + ", ".join(f"{key}: {value_text(item, 0)}" for key, item in value.items()) + "}"
+    kinds = {type(item).__name__ for item in value if hasattr(item, "_fields")} if isinstance(value, list) else set()
+    if len(kinds) == 1:
+        return f"a list of {len(value)} {kinds.pop()}"
     if isinstance(value, tuple | list) and any(isinstance(item, Tensor) for item in value):
         return f"a {type(value).__name__} of {len(value)}: " + ", ".join(value_text(item, 0) for item in value)
     if isinstance(value, torch.dtype):
@@ -549,7 +566,7 @@ def value_text(value: Any, cells: int = SHOWN_CELLS) -> str:
 
 
 def _article(word: str) -> str:
-    return "an" if word[:1] in "AEIOU" else "a"
+    return "an" if word[:1] in "AEIOUi" else "a"  # an int64, but a uint8
 
 
 def _numbers(value: Any) -> str:
@@ -574,7 +591,7 @@ def _keys_text(wanted: dict, came: dict) -> str:
 
 def _kind_text(value: Any) -> str:
     if isinstance(value, Tensor):
-        return f"a {_dtype(value)} tensor of shape {list(value.shape)}"
+        return f"{_article(_dtype(value))} {_dtype(value)} tensor of shape {list(value.shape)}"
     return value_text(value)
 
 

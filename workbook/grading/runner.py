@@ -8,6 +8,7 @@ and nothing of this package: a child that holds no specification cannot give one
 import contextlib
 import ctypes
 import importlib
+import inspect
 import json
 import os
 import signal
@@ -121,7 +122,7 @@ def fresh(value: Any, to: str | None = None) -> Any:
 def invoke(
     function: Callable[..., Any], arguments: Sequence[Any], keywords: dict[str, Any], indices: Sequence[Tensor] = ()
 ) -> Any:
-    """Call ``function``; an argument that names a function of ``FUNCTIONS`` arrives as one.
+    """Call ``function``; an argument that names a function arrives as one.
 
     With ``indices``, a mask function is wanted, and what it says about them is returned, bool ``[batch, heads, query, key]``.
     """
@@ -138,7 +139,15 @@ def asked(mask_function: Any, indices: Sequence[Tensor]) -> Any:
             f"a mask function of (b, h, q_idx, kv_idx) was to be returned, and it returned {_kind_of(mask_function)}"
         )
     said = mask_function(*indices)
-    return said.expand(torch.broadcast_shapes(*(index.shape for index in indices))) if type(said) is Tensor else said
+    if type(said) is not Tensor:
+        return said
+    shape = torch.broadcast_shapes(*(index.shape for index in indices))
+    try:
+        return said.expand(shape)
+    except RuntimeError:
+        raise ValueError(
+            f"the mask function's answer has the shape {list(said.shape)}, which does not broadcast to {list(shape)}"
+        ) from None
 
 
 def _kind_of(value: Any) -> str:
@@ -159,11 +168,19 @@ def recast(value: Any, classes: Mapping[str, type]) -> Any:
 
 
 def as_function(value: Any) -> Any:
-    """Return the callable that a ``FunctionArgument`` of the specification names, and any other value as it is."""
+    """Return the callable that a ``FunctionArgument`` of the specification names, and any other value as it is.
+
+    It takes its arguments by place or by name, and no others.
+    """
     if getattr(value, "_fields", None) != ("function", "tensors"):
         return value
-    named_function, tensors = FUNCTIONS[value.function], value.tensors
-    return lambda *arguments: named_function(*arguments, *tensors)
+    name, tensors = value.function, value.tensors
+    if name in MASK_FUNCTIONS:
+        return lambda b, h, q_idx, kv_idx: MASK_FUNCTIONS[name](b, h, q_idx, kv_idx, *tensors)
+    if name in MODELS:
+        return lambda input_ids, attention_mask: MODELS[name](input_ids, attention_mask, *tensors)
+    function = FUNCTIONS[name]
+    return lambda x: function(x, *tensors)
 
 
 def _attention(x: Tensor, allowed: Tensor, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -239,8 +256,17 @@ def _breaking_reader(ids: Tensor, attention_mask: Tensor, words: Tensor, places:
     return _counting_reader(ids, attention_mask, words, places).masked_fill(second[:, :, None], torch.nan)
 
 
-#: Functions that a case may hand over as an argument, with tensors bound to them: of one tensor ``x [S, D]``, mask
-#: functions of (b, h, q_idx, kv_idx), which answer for whole grids and under vmap, and models of (ids, attention_mask).
+#: Mask functions of (b, h, q_idx, kv_idx) that a case may hand over as an argument, with tensors bound to them; they answer
+#: for whole grids and under vmap.
+MASK_FUNCTIONS: dict[str, Callable[..., Tensor]] = {
+    "causal": lambda b, h, q, k: q >= k,
+    "window": lambda b, h, q, k, size: (q >= k) & (q - k < size),
+    "padding": lambda b, h, q, k, attention_mask: attention_mask[b, k] == 1,
+    "first keys": lambda b, h, q, k, count: k < count,
+    "table": lambda b, h, q, k, allowed: allowed[b, h, q, k],
+    "everything": lambda b, h, q, k: torch.ones((), dtype=torch.bool, device=q.device),
+}
+#: The same for functions of one tensor ``x [S, D]``.
 FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "attention": _attention,
     "two layers of attention": _two_layers,
@@ -250,11 +276,9 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "layer norm": lambda x: torch.nn.functional.layer_norm(x, x.shape[-1:]),
     "detached past": lambda x: x + x.detach().cumsum(0),
     "straight through": _straight_through,
-    "causal": lambda b, h, q, k: q >= k,
-    "window": lambda b, h, q, k, size: (q >= k) & (q - k < size),
-    "padding": lambda b, h, q, k, attention_mask: attention_mask[b, k] == 1,
-    "first keys": lambda b, h, q, k, count: k < count,
-    "table": lambda b, h, q, k, allowed: allowed[b, h, q, k],
+}
+#: The same for models: of (input_ids, attention_mask), both long ``[B, S]``; they return logits ``[B, S, V]``.
+MODELS: dict[str, Callable[..., Tensor]] = {
     "counting reader": _counting_reader,
     "reader": _reader,
     "blind reader": lambda ids, attention_mask, words: _logits(words[ids], _triangle(ids), words),
@@ -574,23 +598,6 @@ def _device(function: Callable[..., Any], options: dict, small: Call, large: Cal
 UNREADABLE, ELSEWHERE = "unreadable", "elsewhere"
 
 
-def _vmap(function: Callable[..., Any], options: dict, small: Call, large: Call | None) -> Measured:
-    """Ask a mask function about one cell at a time under nested ``torch.vmap``, as ``create_block_mask`` does."""
-    arguments, keywords, indices = fresh(small)
-    at_once = invoke(function, arguments, keywords, indices)
-    cell_by_cell = invoke(function, *fresh(small)[:2])
-    for place in reversed(range(len(indices))):
-        cell_by_cell = torch.vmap(
-            cell_by_cell, in_dims=tuple(0 if axis == place else None for axis in range(len(indices)))
-        )
-    try:
-        said = cell_by_cell(*(index.flatten() for index in indices))
-    except Exception as error:
-        message = raised(error, None).message.partition("\n")[0]
-        return Measured("vmap", f"it raises {type(error).__name__}: {message}")
-    return Measured("vmap", None if torch.equal(said, at_once) else "it says something else about single cells")
-
-
 def _where(function: Callable[..., Any], call: Call, device: str) -> str | None:
     """Return ``None`` if the result is on ``device``, else what is wrong, ``ELSEWHERE`` or ``UNREADABLE``."""
     try:
@@ -605,6 +612,35 @@ def _where(function: Callable[..., Any], call: Call, device: str) -> str | None:
         if isinstance(leaf, Tensor) and leaf.device.type != device:
             return ELSEWHERE
     return None
+
+
+def _vmap(function: Callable[..., Any], options: dict, small: Call, large: Call | None) -> Measured:
+    """Ask a mask function about one cell at a time under nested ``torch.vmap``, as ``create_block_mask`` does."""
+    arguments, keywords, indices = fresh(small)
+    mask_function = invoke(function, arguments, keywords)
+    takes = _without_default(mask_function)
+    if takes != 4:
+        return Measured("vmap", f"it takes {takes} arguments by name and not b, h, q_idx and kv_idx")
+    at_once = asked(mask_function, indices)
+    cell_by_cell = mask_function
+    for place in reversed(range(len(indices))):
+        cell_by_cell = torch.vmap(
+            cell_by_cell, in_dims=tuple(0 if axis == place else None for axis in range(len(indices)))
+        )
+    try:
+        said = cell_by_cell(*(index.flatten() for index in indices))
+    except Exception as error:
+        message = raised(error, None).message.partition("\n")[0]
+        return Measured("vmap", f"it raises {type(error).__name__}: {message}")
+    return Measured("vmap", None if torch.equal(said, at_once) else "it says something else about single cells")
+
+
+def _without_default(function: Callable[..., Any]) -> int:
+    """Count the arguments that a call has to give, as ``create_block_mask`` does, which refuses other numbers than four."""
+    return sum(
+        parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL
+        for parameter in inspect.signature(function).parameters.values()
+    )
 
 
 PROPERTIES: dict[str, Callable[[Callable[..., Any], dict, Call, Call | None], Measured]] = {

@@ -33,7 +33,7 @@ class Case:
 
 
 class FunctionArgument(NamedTuple):
-    """An argument that is a function: ``function`` is a name from the fixed list ``FUNCTIONS`` in grading/runner.py.
+    """An argument that is a function: ``function`` is a name from the fixed lists in grading/runner.py.
 
     Whoever is graded gets a callable; its ``tensors`` (weights, a mask) are bound to it as its last arguments. Functions do
     not travel to the process that runs a submission, so that only names and tensors do.
