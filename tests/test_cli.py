@@ -551,11 +551,30 @@ def test_notebooks_run_in_the_state_and_on_the_device_asked_for(
     assert workbook("notebooks", "--solved", "--device", "cpu").code == 0
     monkeypatch.setenv("WORKBOOK_DEVICE", "cpu")
     assert workbook("notebooks").code == 0
-    assert nbval[0][0] == [sys.executable, "-m", "pytest", "--nbval", str(project / "notebooks")]
+    command = [sys.executable, "-m", "pytest", "--nbval", "-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
+    assert nbval[0][0] == [*command, str(project / "notebooks")]
     assert [
         (environment["WORKBOOK_IMPLEMENTATION"], environment["WORKBOOK_DEVICE"], environment["HF_HUB_OFFLINE"])
         for _, environment in nbval
     ] == [("exercises", "auto", "1"), ("solutions", "cpu", "1"), ("exercises", "cpu", "1")]
+
+
+def test_notebooks_run_those_that_are_named(
+    workbook: Workbook, project: Path, nbval: list[tuple[list[str], dict[str, str]]]
+) -> None:
+    paths = [
+        project / "notebooks" / f"{name}.ipynb" for name in ("00_start_here", "01_padding_masks", "08_real_models")
+    ]
+    for path in paths:
+        path.touch()
+    assert workbook("notebooks", "08", "01_padding_masks.ipynb", "--solved").code == 0
+    assert nbval[0][0][-2:] == [str(paths[2]), str(paths[1])]
+    ran = workbook("notebooks", "09")
+    assert (ran.code, ran.err) == (
+        2,
+        "workbook: there is no notebook '09'; there are 00_start_here, 01_padding_masks, 08_real_models\n",
+    )
+    assert len(nbval) == 1
 
 
 @pytest.mark.parametrize(("pytest_code", "code"), [(0, 0), (1, 1), (2, 1), (5, 1)])

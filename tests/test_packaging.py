@@ -24,6 +24,7 @@ MAKEFILE = (course.PROJECT / "Makefile").read_text(encoding="utf-8")
 README = (course.PROJECT / "README.md").read_text(encoding="utf-8")
 RUNTIME = [Requirement(line) for line in PYPROJECT["project"]["dependencies"]]
 DEVELOPMENT = [Requirement(line) for line in PYPROJECT["project"]["optional-dependencies"]["dev"]]
+MODELS = [Requirement(line) for line in PYPROJECT["project"]["optional-dependencies"]["models"]]
 
 
 def pins() -> dict[str, str]:
@@ -77,7 +78,7 @@ def test_every_pin_is_one_version_that_any_machine_can_get() -> None:
 
 
 def test_what_is_declared_is_pinned_within_its_range() -> None:
-    for requirement in [*RUNTIME, *DEVELOPMENT]:
+    for requirement in [*RUNTIME, *DEVELOPMENT, *MODELS]:
         version = pins()[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version), f"{requirement} does not allow the pinned {version}"
 
@@ -151,6 +152,21 @@ def test_make_help_lists_every_target(tmp_path: Path) -> None:
 
 
 @needs_make
+def test_the_trained_models_come_without_what_they_would_bring_along(tmp_path: Path) -> None:
+    tools = tmp_path / ".venv" / "bin"
+    tools.mkdir(parents=True)
+    (tools / "python").write_text('#!/bin/sh\necho "$@" >> calls\n')
+    (tools / "python").chmod(0o755)
+    make(tmp_path, "setup")
+    (tmp_path / ".venv" / ".ready").touch()
+    assert make(tmp_path, "models").returncode == 0
+    last = (tmp_path / "calls").read_text().splitlines()[-1]
+    installed = last.partition(" --no-deps ")[2].split()
+    assert sorted(installed) == sorted(requirement.name for requirement in MODELS)
+    assert "-c constraints.txt" in last
+
+
+@needs_make
 def test_an_old_python_is_told_so_and_nothing_is_made(tmp_path: Path) -> None:
     old = tmp_path / "python3.10"
     old.write_text('#!/bin/sh\nif [ "$1" = --version ]; then echo "Python 3.10.1"; else exit 1; fi\n')
@@ -194,7 +210,7 @@ def test_setup_happens_once_until_what_is_installed_changes(tmp_path: Path) -> N
 def test_ci_is_a_script_that_lints_and_tests() -> None:
     script = course.PROJECT / ".ci" / "run"
     assert os.access(script, os.X_OK)
-    assert script.read_text().splitlines()[-3:] == ["make lint", "make test", "make test-browser"]
+    assert script.read_text().splitlines()[-4:] == ["make lint", "make test", "make test-models", "make test-browser"]
     assert subprocess.run(["bash", "-n", script]).returncode == 0
 
 
