@@ -288,6 +288,15 @@ def test_an_audit_names_the_first_layer_that_leaks(rules: Any, allowed: Tensor, 
         assert f"{first} leaks first: position {q} moves when token {k} is changed" in str(found)
 
 
+@pytest.mark.cuda
+def test_an_audit_reads_a_model_on_another_device() -> None:
+    rules = [lambda mask, rule=rule: rule(mask).to(mask.device) for rule in (causal, everything)]
+    model = Layers(*rules).eval().cuda()
+    inputs = {"attention_mask": WORDS.cuda()}
+    for allowed in (TRIANGLE, TRIANGLE.cuda()):
+        assert audit(model, SENTENCE.cuda(), allowed, **inputs).first == "layers.1"
+
+
 def test_an_audit_moves_what_who_moved_moves() -> None:
     model = Layers(causal, no_padding).eval()
     moved = audit(model, SENTENCE, TRIANGLE, attention_mask=WORDS).moved["(the model)"]
