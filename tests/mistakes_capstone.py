@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch.nn.utils.rnn import pad_sequence
 
+from workbook.specs.capstone import attention
+
 INF = float("inf")
 
 
@@ -69,13 +71,6 @@ def bool_turned_once_too_often(hidden, attention_mask, layers, num_heads):
     return hidden
 
 
-def weak_bias(hidden, attention_mask, layers, num_heads):
-    for weights in layers:
-        bias = (1 - attention_mask.to(hidden.dtype)) * -2
-        hidden = hidden + mha(hidden, hidden, weights, num_heads, additive=bias)
-    return hidden
-
-
 def encoder_by_sentence(hidden, attention_mask, layers, num_heads):
     rows = []
     for row, mask in zip(hidden, attention_mask, strict=True):
@@ -99,6 +94,54 @@ def fresh_mask(hidden, attention_mask, layers, num_heads):
     ignored = torch.zeros(attention_mask.shape, dtype=torch.bool) | (attention_mask == 0)
     for weights in layers:
         hidden = hidden + mha(hidden, hidden, weights, num_heads, ignored)
+    return hidden
+
+
+def mended_layer_by_layer(mask_of):
+    """``mask_of(mask, layer, last)``: a mask of its own for each layer."""
+
+    def answer(hidden, attention_mask, layers, num_heads):
+        for layer, weights in enumerate(layers):
+            ignored = mask_of(attention_mask, layer, len(layers) - 1)
+            hidden = hidden + mha(hidden, hidden, weights, num_heads, ignored)
+        return hidden
+
+    return answer
+
+
+def encoder_with_bias(number):
+    """Adds a number to the padding's scores."""
+
+    def answer(hidden, attention_mask, layers, num_heads):
+        for weights in layers:
+            bias = (1 - attention_mask.to(hidden.dtype)) * number
+            hidden = hidden + mha(hidden, hidden, weights, num_heads, additive=bias)
+        return hidden
+
+    return answer
+
+
+def memory_zeroed(hidden, attention_mask, layers, num_heads):
+    for weights in layers:
+        hidden = hidden + mha(hidden, hidden * attention_mask.unsqueeze(-1), weights, num_heads)
+    return hidden
+
+
+def given_helper(ignored):
+    """The file's own `attention`, handed what is no bool."""
+
+    def answer(hidden, attention_mask, layers, num_heads):
+        for weights in layers:
+            hidden = hidden + attention(hidden, hidden, weights, num_heads, ignored(attention_mask))
+        return hidden
+
+    return answer
+
+
+def layers_used_up(hidden, attention_mask, layers, num_heads):
+    hidden = hidden + mha(hidden, hidden, layers.pop(0), num_heads, attention_mask == 0)
+    for weights in layers:
+        hidden = hidden + mha(hidden, hidden, weights, num_heads, attention_mask == 0)
     return hidden
 
 
@@ -128,6 +171,16 @@ def cut_to_the_source(source, target):
     width = source.shape[1]
     filled = torch.cat([target, target.new_ones(len(target), width)], 1)[:, :width]
     return filled == 0
+
+
+def cross_keeping_the_query(query, memory, source_mask, target_mask, weights, num_heads):
+    output = mha(query, memory, weights, num_heads, source_mask == 0).clone()
+    output[target_mask == 0] = query[target_mask == 0]
+    return output
+
+
+def cross_with_bias(query, memory, source_mask, target_mask, weights, num_heads):
+    return mha(query, memory, weights, num_heads, additive=(1 - source_mask.to(query.dtype)) * -100)
 
 
 def cross_by_sentence(query, memory, source_mask, target_mask, weights, num_heads):
@@ -276,11 +329,6 @@ def mask_in_place(attention_mask, new_tokens):
     return prompt, words + torch.arange(new_tokens, device=prompt.device)
 
 
-def one_after_another(attention_mask, new_tokens):
-    words = attention_mask.sum(1)
-    return counted(attention_mask), torch.stack([words + step for step in range(new_tokens)], 1)
-
-
 # --- packed_loss
 
 
@@ -307,6 +355,25 @@ def ends_cut(logits, input_ids, document_ids):
     labels[:, :-1][document_ids[:, 1:] != document_ids[:, :-1]] = -100
     labels[document_ids == -1] = -100
     return F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
+
+
+def loss_of_one_long_row(logits, input_ids, document_ids):
+    """Runs the rows together, and takes padding's −1 for a document."""
+    documents, labels = document_ids.reshape(-1), input_ids.reshape(-1)[1:].clone()
+    labels[documents[1:] != documents[:-1]] = -100
+    return F.cross_entropy(logits.reshape(-1, logits.shape[-1])[:-1], labels)
+
+
+def documents_in_place(logits, input_ids, document_ids):
+    fair = (document_ids[:, 1:] == document_ids[:, :-1]) & (document_ids[:, 1:] != -1)
+    document_ids[document_ids == -1] = 9
+    return F.cross_entropy(logits[:, :-1][fair], input_ids[:, 1:][fair])
+
+
+def divided_by_all_words(logits, input_ids, document_ids):
+    fair = (document_ids[:, 1:] == document_ids[:, :-1]) & (document_ids[:, 1:] != -1)
+    total = F.cross_entropy(logits[:, :-1][fair], input_ids[:, 1:][fair], reduction="sum")
+    return total / (document_ids[:, :-1] != -1).sum()
 
 
 def zero_logits(logits, input_ids, document_ids):
@@ -347,6 +414,7 @@ def detached_loss(logits, input_ids, document_ids):
 def company(
     side=lambda side: side,
     mask=lambda ids, mask, pad: mask,
+    pad=lambda pad: pad,
     places=lambda real, side: real.bool(),
     alike=lambda found, alone: torch.allclose(found, alone, rtol=0, atol=1e-4),
     result=all,
@@ -355,7 +423,7 @@ def company(
 
     def answer(model, rows, pad_token_id, padding_side):
         used = side(padding_side)
-        ids = pad_sequence(rows, True, pad_token_id, padding_side=used)
+        ids = pad_sequence(rows, True, pad(pad_token_id), padding_side=used)
         real = pad_sequence([torch.ones_like(row) for row in rows], True, padding_side=used)
         batch = model(ids, mask(ids, real, pad_token_id))
         verdicts = []
@@ -369,6 +437,10 @@ def company(
 
 def always_true(model, rows, pad_token_id, padding_side):
     return True
+
+
+def ids_as_int32(model, rows, pad_token_id, padding_side):
+    return company()(lambda ids, mask: model(ids.int(), mask), rows, pad_token_id, padding_side)
 
 
 def nothing_alone(model, rows, pad_token_id, padding_side):
@@ -409,14 +481,25 @@ MISTAKES: dict = {
         ("only polarity mended", encoder(is_padding, no_mask)),
         ("only polarity mended", encoder(lambda mask: ~mask.bool(), no_mask)),
         ("only layers mended", encoder(lambda mask: mask > 0)),
-        ("mended in the first layer only", encoder(is_padding, lambda mask: mask.bool())),
-        ("every layer but the first", encoder(no_mask, is_padding)),
+        ("mended in some layers only", encoder(is_padding, lambda mask: mask.bool())),
+        ("mended in some layers only", encoder(lambda mask: mask.bool(), is_padding)),
+        ("not every layer", encoder(no_mask, is_padding)),
+        ("not every layer", mended_layer_by_layer(lambda mask, layer, last: mask < 1 if layer == last else None)),
+        ("not every layer", mended_layer_by_layer(lambda mask, layer, last: None if layer == last else mask < 1)),
+        ("not every layer", mended_layer_by_layer(lambda mask, layer, last: None if 0 < layer == last else mask < 1)),
+        ("padding zeroed instead", memory_zeroed),
+        ("one sentence's mask for all", encoder(lambda mask: (mask[-1] == 0).expand(len(mask), -1))),
+        ("whole numbers for a mask", given_helper(lambda mask: ~mask)),
+        ("whole numbers for a mask", given_helper(lambda mask: 1 - mask)),
+        ("inputs changed in place", layers_used_up),
+        (None, encoder(lambda mask: (mask == 0).any(0).expand_as(mask))),
+        (None, encoder(lambda mask: (mask == 0).all(0).expand_as(mask))),
         ("no mask", encoder(lambda mask: torch.zeros_like(mask).bool())),
         ("the input not added", encoder(is_padding, joined=lambda x, answer: answer)),
-        (None, encoder(lambda mask: mask.bool(), is_padding)),
         (None, masked_every_second),
         (None, bool_turned_once_too_often),
-        (None, weak_bias),
+        (None, encoder_with_bias(-2)),
+        ("-100 for minus infinity", encoder_with_bias(-100)),
         (None, causal_too),
         (None, encoder_by_sentence),
         (None, fresh_mask),
@@ -429,7 +512,12 @@ MISTAKES: dict = {
         ("nothing mended", cross(cut_to_the_source)),
         ("the right mask upside down", cross(lambda source, target: source > 0)),
         ("both masks", cross(lambda source, target: (source * target) == 0)),
+        ("both masks", cross(lambda source, target: (source + target) == 0)),
         ("no mask", cross(lambda source, target: None)),
+        ("whole numbers for a mask", cross(lambda source, target: torch.bitwise_not(source).bool())),
+        ("one sentence's mask for all", cross(lambda source, target: (source[-1] == 0).expand(len(source), -1))),
+        ("target padding does not ask", cross_keeping_the_query),
+        ("-100 for minus infinity", cross_with_bias),
         ("nothing mended", cross(lambda source, target: (target if target.shape == source.shape else source) == 0)),
         (None, cross(lambda source, target: source.flip(1) == 0)),
         (None, cross_by_sentence),
@@ -441,10 +529,17 @@ MISTAKES: dict = {
     "half_precision_scores": [
         ("nothing mended", half(lambda s, hidden, b, low: (s + b).masked_fill(hidden, -INF))),
         ("only the number mended", half(lambda s, hidden, b, low: torch.where(hidden, low, s) + b)),
+        ("only the number mended", half(lambda s, hidden, b, low: s + torch.where(hidden, low, b))),
+        ("only the number mended", half(lambda s, hidden, b, low: (hidden.half() * low + b).clamp(low) + s)),
         ("only hidden scores mended", half(lambda s, hidden, b, low: torch.where(hidden, low, s + b))),
         ("only allowed scores mended", half(lambda s, hidden, b, low: torch.where(hidden, -INF, (s + b).clamp(low)))),
-        ("the bias moves what is hidden", half(lambda s, hidden, b, low: (torch.where(hidden, low, s) + b).clamp(low))),
+        ("what is hidden moves", half(lambda s, hidden, b, low: (torch.where(hidden, low, s) + b).clamp(low))),
         ("another low number", half(lambda s, hidden, b, low: (s + b).clamp(low).masked_fill(hidden, -10_000))),
+        *(
+            ("another low number", half(lambda s, hidden, b, low, fill=fill: torch.where(hidden, fill, (s + b).clamp(low))))
+            for fill in (-3e4, -6e4, -65000.0)
+        ),
+        ("what is hidden moves", half(lambda s, hidden, b, low: (s + torch.where(hidden, low, b)).clamp(low))),
         ("a number that float16 has not", half(lambda s, hidden, b, low: (s + b).clamp(low).masked_fill(hidden, -1e9))),
         ("no mask", half(lambda s, hidden, b, low: torch.clamp(s + b, min=low))),
         ("float32 comes back", half(lambda s, hidden, b, low: (s.float() + b).clamp(low).masked_fill(hidden, low))),
@@ -468,7 +563,12 @@ MISTAKES: dict = {
         ("1 and 0 added", decode(torch.add)),
         ("-100 for minus infinity", decode(lambda scores, mask: scores.masked_fill(mask == 0, -10_000))),
         ("-1e9 in half precision", decode(lambda scores, mask: torch.masked_fill(scores, mask == 0, -1e9))),
-        (None, decode(torch.mul)),
+        ("padding zeroed instead", decode(torch.mul)),
+        ("padding zeroed instead", lambda query, keys, values, mask: F.scaled_dot_product_attention(
+            query, keys.masked_fill(mask[:, None, :, None] == 0, 0), values)),
+        ("padding zeroed instead", lambda query, keys, values, mask: F.scaled_dot_product_attention(
+            query, *(cache.masked_fill(mask[:, None, :, None] == 0, 0) for cache in (keys, values)))),
+        ("one sentence's mask for all", decode(lambda scores, mask: scores.masked_fill(mask[-1:] == 0, -INF))),
         (None, divided_by_nothing),
         (None, up_to_the_newest),
         (None, decode_by_sentence),
@@ -480,6 +580,10 @@ MISTAKES: dict = {
         ("the steps moved instead", positions(lambda mask: torch.ones_like(mask).cumsum(1) - 1,
                                               lambda mask, further: mask.size(1) + further.repeat(len(mask), 1))),
         ("the steps count the padding", positions(counted, lambda mask, further: mask.size(1) + further.repeat(len(mask), 1))),
+        ("the steps count the padding", positions(counted, lambda mask, further: mask.shape[1] + further)),
+        ("an axis too few", positions(counted, lambda mask, further: mask.sum(dim=-1) + further)),
+        ("one sentence's steps for all", positions(counted, lambda mask, further: (mask[0].sum() + further).repeat(
+            len(mask), 1))),
         ("-1 at padding", positions(lambda mask: torch.cumsum(mask, 1).sub(1), after_words)),
         ("1 at padding", positions(clamped_to_one, after_words)),
         ("counted from 1", positions(lambda mask: mask.cumsum(1) * mask, after_words)),
@@ -494,11 +598,13 @@ MISTAKES: dict = {
         (None, lambda mask, new_tokens: [counted(mask), after_words(mask, torch.arange(new_tokens))]),
         (None, lambda mask, new_tokens: (counted(mask), after_words(mask, torch.arange(new_tokens)))),
         (None, mask_in_place),
-        (None, one_after_another),
     ],
     "packed_loss": [
         ("nothing mended", loss(lambda before, after: torch.zeros_like(after).bool())),
         ("only borders mended", loss(lambda before, after: before != after)),
+        ("only borders mended", loss_of_one_long_row),
+        ("document 0 taken for padding", loss(lambda before, after: (before != after) | (after <= 0))),
+        ("document 0 taken for padding", loss(lambda before, after: (before != after) | (after == 0))),
         ("only padding mended", loss(lambda before, after: after == -1)),
         ("only padding mended", labels_first),
         ("padding looked for on the other side", loss(lambda before, after: before < 0)),
@@ -506,6 +612,9 @@ MISTAKES: dict = {
             call[0][:, :-1].mT, call[1][:, 1:] * ((call[2][:, 1:] == call[2][:, :-1]) & (call[2][:, 1:] >= 0)))),
         ("divided by all", weighed(lambda each, fair: torch.where(fair, each, 0).mean())),
         ("the mean of the rows' means", weighed(lambda each, fair: ((each * fair).sum(1) / fair.sum(1).clamp(min=1)).mean())),
+        ("the mean of the rows' means", weighed(lambda each, fair: torch.where(fair, each, torch.nan).nanmean(1).nanmean())),
+        ("divided by all words", divided_by_all_words),
+        ("inputs changed in place", documents_in_place),
         (None, weighed(lambda each, fair: (each * fair).sum())),
         (None, weighed(lambda each, fair: torch.where(fair, each, torch.nan).nanmedian())),
         (None, weighed(lambda each, fair: each[fair].mean()[None])),
@@ -524,21 +633,53 @@ MISTAKES: dict = {
         ("only the shapes compared", company(alike=lambda found, alone: len(found) == len(alone))),
         ("only the shapes compared", always_true),
         (None, nothing_alone),
-        ("right padding only", company(side=lambda side: "right")),
-        ("left padding only", company(side=lambda side: "left")),
+        ("one padding side for both", company(side=lambda side: "right")),
+        ("one padding side for both", company(side=lambda side: "left")),
+        ("padded with another id", company(pad=lambda pad: 1)),
+        ("always False", lambda model, rows, pad_token_id, padding_side: not rows),
         ("the mask not handed over", company(mask=lambda ids, mask, pad: torch.ones_like(ids))),
         ("the mask upside down", company(mask=lambda ids, mask, pad: (mask == 0).long())),
         ("the mask read off the ids", company(mask=lambda ids, mask, pad: ids.ne(pad).long())),
         ("no tolerance", company(alike=lambda found, alone: bool((found == alone).all()))),
         ("too much tolerance", company(alike=lambda found, alone: bool((found - alone).abs().max() < 5e-3))),
         ("the mean difference", company(alike=lambda found, alone: F.l1_loss(found, alone).item() < 1e-4)),
+        *(("the mean difference", company(alike=lambda found, alone, mean=mean: bool(mean(found - alone) <= 1e-4)))
+          for mean in (lambda apart: apart.square().mean() ** 0.5, lambda apart: apart.abs().mean(1).max(),
+                       lambda apart: apart.abs().max(1).values.mean(), lambda apart: apart.abs().sum(1).mean(),
+                       lambda apart: 1e4 * apart.square().mean())),
+        ("the differences added up", company(alike=lambda found, alone: torch.linalg.norm(found - alone).item() <= 1e-4)),
+        ("the differences added up", company(alike=lambda found, alone: F.l1_loss(found, alone, reduction="sum") < 1e-4)),
+        *(("too much tolerance", company(alike=lambda found, alone, by=by: torch.allclose(found, alone, *by)))
+          for by in ((0, 5e-4), (1e-3, 1e-4), (1e-4, 1e-4))),
+        ("too much tolerance", company(
+            alike=lambda found, alone: torch.equal(found.round(decimals=3), alone.round(decimals=3)))),
+        ("too much tolerance", company(
+            alike=lambda found, alone: F.cosine_similarity(found, alone, -1).min().item() > 0.9999)),
+        ("only the best token compared", company(alike=lambda found, alone: found.argmax(-1).equal(alone.argmax(-1)))),
+        ("probabilities compared", company(
+            alike=lambda found, alone: torch.allclose(F.softmax(found, -1), F.softmax(alone, -1), 0, 1e-4))),
+        ("probabilities compared", company(
+            alike=lambda found, alone: torch.allclose(F.log_softmax(found, -1), F.log_softmax(alone, -1), 0, 1e-4))),
         ("differences with their sign", company(alike=lambda found, alone: (found - alone).max().item() < 1e-4)),
+        ("differences with their sign", company(alike=lambda found, alone: bool((alone - found <= 1e-4).all()))),
+        ("differences with their sign", company(alike=lambda found, alone: (alone - found).max().item() < 1e-4)),
         ("blind for NaN", company(
             alike=lambda found, alone: torch.allclose(torch.where(found == found, found, alone), alone, 0, 1e-4))),
-        ("only the last word", company(alike=lambda found, alone: torch.allclose(found[-1:], alone[-1:], 0, 1e-4))),
+        ("blind for NaN", company(
+            alike=lambda found, alone: torch.isclose(found, alone, 0, 1e-4, equal_nan=True).all().item())),
+        *(("not every word", company(
+            alike=lambda found, alone, words=words: torch.allclose(found[words], alone[words], 0, 1e-4)))
+          for words in (slice(-1, None), slice(1), [0, -1])),
+        *(("not every sentence", company(result=result)) for result in (
+            lambda verdicts: verdicts[0], lambda verdicts: verdicts[-1], lambda verdicts: all(verdicts[:2]),
+            lambda verdicts: verdicts[0] and verdicts[-1], lambda verdicts: verdicts.count(True) > len(verdicts) / 2)),
         ("one right sentence is enough", company(result=any)),
         ("a tensor for a bool", company(result=lambda verdicts: torch.tensor(all(verdicts)))),
-        (None, company(alike=lambda found, alone: torch.allclose(found[:1], alone[:1], 0, 1e-4))),
+        (None, company(mask=lambda ids, mask, pad: mask.bool())),
+        (None, company(mask=lambda ids, mask, pad: mask.int())),
+        (None, ids_as_int32),
+        (None, company(alike=lambda found, alone: torch.allclose(found.abs(), alone.abs(), 0, 1e-4))),
+        (None, company(alike=lambda found, alone: torch.allclose(found.sort()[0], alone.sort()[0], 0, 1e-4))),
         (None, company(places=lambda real, side: slice(0, int(real.sum())) if side == "left" else slice(
             len(real) - int(real.sum()), None))),
         (None, company(side=lambda side: {"left": "right", "right": "left"}[side])),

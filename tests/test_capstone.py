@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from workbook.grading import judge as judging
 from workbook.grading.judge import Here, answer, difference, examination, examine
-from workbook.grading.runner import Returned
+from workbook.grading.runner import Returned, as_function
 from workbook.grading.worker import Worker
 from workbook.specs import Spec, capstone, specs
 from workbook.specs.capstone import MultiheadWeights, attention
@@ -35,6 +35,10 @@ LOWEST = torch.finfo(torch.float16).min
 some = st.integers(1, 4)
 seeds = st.integers(0, 2**31)
 sides = st.sampled_from(["right", "left"])
+
+
+def exam_of(name: str) -> judging.Examination:
+    return examination(f"capstone.{name}", 0)
 
 
 def generator(seed: int) -> torch.Generator:
@@ -467,6 +471,53 @@ def test_gpt2_equals_itself_left_padded_once_it_is_told_the_positions(functions:
             return model(input_ids=ids, attention_mask=mask, position_ids=places).logits
 
     assert functions["batch_equals_single"](told, ROWS, 0, "left") is True
+
+
+def test_a_model_that_is_told_with_other_numbers_says_so() -> None:
+    named, rows, pad, side = exam_of("batch_equals_single").cases[0].arguments
+    model = as_function(named)
+    assert ORACLES["batch_equals_single"](model, rows, pad, side) is True
+    for told in (lambda ids, mask: model(ids, mask.bool()), lambda ids, mask: model(ids.int(), mask)):
+        with pytest.raises(TypeError, match=r"takes (attention_mask|input_ids) as int64, and was given (bool|int32)"):
+            ORACLES["batch_equals_single"](told, rows, pad, side)
+
+
+# --- what the sizes leave free, and what the padding may say ------------------------------------------------------------
+
+
+def test_a_loop_over_heads_layers_or_new_tokens_is_no_loop() -> None:
+    for name, free in (("encoder_forward", -1), ("cross_attention", -1), ("left_padded_positions", -1)):
+        exam = exam_of(name)
+        assert exam.small.arguments[free] == exam.large.arguments[free]
+    small, large = (size.arguments[2] for size in (exam_of("encoder_forward").small, exam_of("encoder_forward").large))
+    assert len(small) == len(large)
+
+
+@pytest.mark.parametrize("name", ["encoder_forward", "cross_attention"])
+def test_padding_that_leads_by_far_is_no_matter_of_numerics(name: str) -> None:
+    """Right answers in float32 and float64 agree there, and −∞, −1e9 and exact zeros hide alike; −100 does not."""
+    case = next(case for case in exam_of(name).cases if case.about == "padding that leads by far")
+    wanted = ORACLES[name](*case.arguments)
+    wide = [[MultiheadWeights(*(x.double() for x in item[0]))] if isinstance(item, list)
+            else MultiheadWeights(*(x.double() for x in item)) if isinstance(item, tuple)
+            else item.double() if isinstance(item, Tensor) and item.is_floating_point() else item
+            for item in case.arguments]  # fmt: skip
+    assert difference(SOLUTIONS[name](*wide).float(), wanted, tolerance=1e-4) is None
+
+    def hidden_by(hides: Callable[[Tensor, Tensor], Tensor]) -> Any:
+        attend = capstone._by_hand(hides)
+        encoder = capstone._encoder(attend=attend)
+        cross = capstone._cross(lambda source, target: source == 0, attend)
+        found = {"encoder_forward": encoder, "cross_attention": cross}[name](*case.arguments)
+        return difference(wanted, found, tolerance=case.tolerance)
+
+    for number in (-torch.inf, -1e9, -1e4):
+        assert hidden_by(lambda scores, ignored, number=number: scores.masked_fill(ignored, number)) is None  # type: ignore[misc]
+    assert (
+        hidden_by(lambda scores, ignored: (scores.exp() * ~ignored).log()) is None
+    )  # powers, multiplied with the mask
+    assert hidden_by(lambda scores, ignored: scores.masked_fill(ignored, -100)) is not None
+    assert hidden_by(lambda scores, ignored: scores - 100 * ignored) is not None
 
 
 # --- the faults that are given ----------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import matplotlib.image
 import numpy
 import pytest
 import torch
+from matplotlib.text import Text
 
 from workbook import figures
 from workbook.figures import style
@@ -261,6 +262,16 @@ def test_difference_draws_three_grids():
     ]
     assert "row I sees <pad> and must not; row <pad> sees <pad> and must not" in picture.alt
     assert "row coffee does not see like and may" in picture.alt
+
+
+def test_the_legend_of_a_difference_says_what_is_compared():
+    words = [
+        [str(text.get_text()) for text in figures.difference(CAUSAL, PADDING_A, **said).figure.findobj(Text)]
+        for said in ({}, {"means": ("moves", "stays")})
+    ]
+    assert {"may attend", "may not"} <= set(words[0])
+    assert {"moves", "stays"} <= set(words[1])
+    assert not {"may attend", "may not"} & set(words[1])
 
 
 def test_difference_of_equal_masks_says_so():

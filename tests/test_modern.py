@@ -232,6 +232,29 @@ def test_a_mask_function_is_taken_by_both_libraries_and_says_the_same(functions:
 
 
 @BOTH
+@pytest.mark.parametrize("kind", list(every_mod(SOLUTIONS)))
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+def test_a_mask_function_says_the_same_of_a_part_of_the_cells(functions: Any, kind: str, dtype: torch.dtype) -> None:
+    """Behind a cache, and with keys that have left it: what Transformers calls offsets."""
+    mask_mod = every_mod(functions)[kind]
+    whole = functions["materialize"](mask_mod, 2, 3, 9, 9)
+    b, h, q, k = (index.to(dtype) for index in index_grid(2, 3, 4, 5))
+    assert torch.equal(mask_mod(b, h, q + 5, k + 4).expand(2, 3, 4, 5), whole[:, :, 5:, 4:])
+    theirs = asked_by_transformers(mask_mod, 2, 4, 5, q_offset=5, kv_offset=4)
+    assert torch.equal(theirs, whole[:, :1, 5:, 4:])
+    for cell in ((0, 1, 5, 4), (1, 2, 8, 3)):
+        one = mask_mod(*(torch.tensor(index, dtype=dtype) for index in cell))
+        assert (one.shape, one.dtype, bool(one)) == ((), torch.bool, bool(whole[cell]))
+
+
+@BOTH
+def test_an_answer_without_axes_is_one_for_all_cells(functions: Any) -> None:
+    for said in (True, False):
+        mask = functions["materialize"](lambda b, h, q, k, said=said: torch.tensor(said), 2, 3, 4, 5)
+        assert torch.equal(mask, torch.full((2, 3, 4, 5), said))
+
+
+@BOTH
 @few
 @given(batch=sizes, heads=sizes, query=lengths, key=lengths, seed=seeds)
 def test_materialize_is_flexattentions_create_mask(

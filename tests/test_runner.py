@@ -127,8 +127,11 @@ def test_mask_functions_of_the_fixed_list_answer_for_grids_and_for_cells(name: s
     ("function", "told"),
     [
         (lambda: lambda b, h, q, k: q >= k, None),
-        (lambda: lambda b, h, q, k: torch.tensor(q.tolist()) >= torch.tensor(k.tolist()), "it raises RuntimeError: "),
-        (lambda: lambda b, h, q, k: (q >= k) | (q.dim() == 0), "it says something else about single cells"),
+        (
+            lambda: lambda b, h, q, k: torch.tensor(q.tolist()) >= torch.tensor(k.tolist()),
+            "under `torch.vmap`, as `create_block_mask` asks it, it raises RuntimeError: ",
+        ),
+        (lambda: lambda b, h, q, k: (q >= k) | (q.dim() == 0), "under `torch.vmap`, as"),
         (lambda: lambda *cell: cell[2] >= cell[3], "it takes 0 arguments by name"),
         (lambda: lambda b, h, q, k, window: q >= k, "it takes 5 arguments by name"),
         (lambda: lambda b, h, q, k, window=2: q - k < window, None),
@@ -155,7 +158,9 @@ def test_a_mask_function_has_to_answer_more_than_once() -> None:
     first = run(only_once, NAME, asking())
     assert isinstance(first, Returned)
     assert first.value.shape == (2, 3, 4, 5)
-    assert measure(only_once, "vmap", {}, asking(), None).broken == "it says something else about single cells"
+    assert (
+        measure(only_once, "vmap", {}, asking(), None).broken == "it says something else when it is asked a second time"
+    )
 
 
 def test_an_answer_that_does_not_broadcast_is_a_sentence() -> None:
@@ -168,6 +173,18 @@ def test_an_answer_that_does_not_broadcast_is_a_sentence() -> None:
     assert isinstance(everything, Returned)
     assert everything.value.shape == (2, 3, 4, 5)
     assert everything.value.all()
+
+
+def test_devices_can_be_judged_on_both_calls() -> None:
+    def forgets(count: int) -> Tensor:
+        return torch.ones(2) if count else torch.ones(())
+
+    zero: Call = ((0,), {}, ())
+    one: Call = ((1,), {}, ())
+    assert measure(forgets, "device", {}, zero, one).broken is None
+    assert measure(forgets, "device", {"both": True}, zero, one).broken is not None
+    assert measure(forgets, "device", {"both": True}, one, zero).broken is not None
+    assert measure(lambda count: torch.ones(()), "device", {"both": True}, one, zero).broken is None
 
 
 def test_a_mask_function_that_is_handed_over_takes_four_arguments_as_torch_counts_them() -> None:

@@ -65,6 +65,6 @@ def batch_equals_single(model, rows, pad_token_id, padding_side):
     ones = [torch.ones_like(row) for row in rows]
     mask = pad_sequence(ones, batch_first=True, padding_side=padding_side)
     with torch.no_grad():
-        together = model(ids, mask)
+        together = model(input_ids=ids, attention_mask=mask)
         alone = [model(row.unsqueeze(0), one.unsqueeze(0)).squeeze(0) for row, one in zip(rows, ones, strict=True)]
     return torch.allclose(together[mask.bool()], torch.cat(alone), rtol=0, atol=1e-4)

@@ -41,7 +41,11 @@ def decode_step(query, key_cache, value_cache, attention_mask):
 
 def left_padded_positions(attention_mask, new_tokens):
     prompt = attention_mask.clone().cumsum_(1)
-    steps = prompt[:, -1:] + torch.arange(new_tokens, device=prompt.device)
+    newest, steps = prompt[:, -1] - 1, []
+    for _ in range(new_tokens):  # as they are written, one by one
+        newest = newest + 1
+        steps.append(newest)
+    steps = torch.stack(steps, dim=1)
     prompt -= 1
     prompt[prompt < 0] = 0
     return prompt, steps

@@ -10,11 +10,12 @@ def multihead(query, memory, weights, num_heads, ignored):
     for number, x in enumerate((query, memory, memory)):
         rows = slice(number * dim, (number + 1) * dim)
         parts.append((x.double() @ in_weight[rows].T + in_bias[rows]).unflatten(2, (num_heads, -1)).movedim(2, 1))
-    q, k, v = parts
-    scores = (q @ k.mT) / q.shape[-1] ** 0.5
-    scores = torch.where(ignored[:, None, None, :], torch.finfo(torch.float64).min, scores)
-    heads = scores.softmax(-1) @ v
-    return (heads.movedim(1, 2).flatten(2) @ out_weight.T + out_bias).to(query.dtype)
+    heads = []
+    for q, k, v in zip(*(part.unbind(1) for part in parts), strict=True):
+        scores = (q @ k.mT) / q.shape[-1] ** 0.5
+        scores = torch.where(ignored[:, None, :], torch.finfo(torch.float64).min, scores)
+        heads.append(scores.softmax(-1) @ v)
+    return (torch.cat(heads, -1) @ out_weight.T + out_bias).to(query.dtype)
 
 
 def encoder_forward(hidden, attention_mask, layers, num_heads):

@@ -22,7 +22,7 @@ def _nothing(b, h, q_idx, kv_idx):
 
 
 def _two(join, first, second):
-    return lambda *cell: join(first(*cell), second(*cell))
+    return lambda b, h, q_idx, kv_idx: join(first(b, h, q_idx, kv_idx), second(b, h, q_idx, kv_idx))
 
 
 def and_masks(*mask_mods):

@@ -11,7 +11,7 @@ def materialize(mask_mod, batch_size, num_heads, query_length, key_length, devic
     q_idx = cell // max(key_length, 1) % max(query_length, 1)
     row = cell // max(key_length * query_length, 1)
     answers = mask_mod(row // max(num_heads, 1), row % max(num_heads, 1), q_idx, kv_idx)
-    return answers.view(batch_size, num_heads, query_length, key_length)
+    return answers.expand(total).view(batch_size, num_heads, query_length, key_length)
 
 
 def and_masks(*mask_mods):

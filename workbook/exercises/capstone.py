@@ -1,4 +1,7 @@
-"""Notebook 07. A transformer to mend: the first six functions run without an error, and each of them is wrong."""
+"""Notebook 07. A transformer to mend: the first six functions run without an error, and each of them is wrong.
+
+Still no Python loop over sentences, heads or positions. One over `layers` is fine, and in `batch_equals_single` one over rows.
+"""
 
 from collections.abc import Callable
 from typing import Literal, NamedTuple
@@ -51,7 +54,7 @@ def encoder_forward(
 
     Args:
         hidden: the vectors that enter the first layer.
-        attention_mask: 1 = real token, 0 = padding, on either side; no sentence is empty.
+        attention_mask: 1 = real token, 0 = padding, on either side; at least one sentence, and none is empty.
         layers: the weights of each layer, at least one.
         num_heads: how many heads share dim.
 
@@ -116,7 +119,8 @@ def half_precision_scores(
     Args:
         scores: float16, finite, before any mask.
         allowed: bool, True = may attend, broadcastable to `scores`.
-        bias: float16, broadcastable to `scores`: penalties, or an additive mask of its own, hiding with -65504 or −∞.
+        bias: float16, broadcastable to `scores`: penalties, or an additive mask of its own, hiding with -65504 or −∞; no sum
+            is above the highest float16.
 
     Returns:
         float16. Where allowed, `scores + bias`, held at `torch.finfo(torch.float16).min` if the sum falls below; that same
@@ -142,7 +146,7 @@ def decode_step(
 
     Args:
         query: the newest position's, one for each sentence and head.
-        key_cache, value_cache: of all positions so far; the newest position's own are the last.
+        key_cache, value_cache: of all positions so far, the newest position's own last; finite at padding, too.
         attention_mask: 1 = real token, 0 = padding, for every position of the cache; no sentence is empty.
 
     Returns:
@@ -229,6 +233,6 @@ def batch_equals_single(
 
     Returns:
         A plain bool: True if at each real position of each sentence every logit of the batch is within 1e-4 of the logit
-        that this sentence gets alone, with a mask of ones. NaN is within 1e-4 of nothing.
+        that this sentence gets alone, with a mask of ones. Logits are finite or NaN, and NaN is within 1e-4 of nothing.
     """
     raise NotImplementedError("capstone.batch_equals_single")

@@ -9,7 +9,8 @@ from torch import Tensor
 from workbook import exercise
 
 #: `mask_mod(b, h, q_idx, kv_idx)`: in sentence b and head h, may query q_idx attend to key kv_idx? Four tensors of whole
-#: numbers that broadcast to one shape go in, a bool tensor of that shape (or one that broadcasts to it) comes out.
+#: numbers (int64 or int32) that broadcast to one shape go in, a bool tensor of that shape (or one that broadcasts to it)
+#: comes out. Tensor operations alone count: no Python loop over cells, since `torch.vmap` asks about one cell at a time.
 MaskFunction = Callable[[Tensor, Tensor, Tensor, Tensor], Bool[Tensor, "..."]]
 
 
@@ -252,7 +253,8 @@ def block_map(allowed: Bool[Tensor, "query key"], block_size: int) -> Int[Tensor
         4     ■  ■ │ ■  ■ │ ■                2  2  2         2 needs none
 
     Where `block_size` does not divide a length, the last blocks have fewer cells; only cells that are there count, so that
-    a block at the edge is full when all of its own cells are allowed.
+    a block at the edge is full when all of its own cells are allowed. Tensor operations alone count: no loop over blocks or
+    cells.
 
     Args:
         allowed: bool, True = may attend, at least one query and one key.

@@ -177,6 +177,7 @@ def difference(
     *,
     title: str | None = None,
     names: tuple[str, str] = (EXPECTED, YOURS),
+    means: tuple[str, str] = ("may attend", "may not"),
 ) -> Picture:
     """Draw expected / yours / difference. True = may attend.
 
@@ -187,6 +188,7 @@ def difference(
         expected: bool [..., query, key] or [key].
         received: bool, of the same shape.
         names: what stands over the first two grids.
+        means: what the legend says of True and of False.
 
     Raises:
         TypeError: when one is not bool.
@@ -195,10 +197,10 @@ def difference(
     comparison = compare(expected, received, queries, keys)
     text = "\n".join(([title] if title else []) + [_as_text(comparison, names)])
     alt = style.lead(title) + comparison.alt
-    return Picture(lambda: _draw(comparison, title, names), text, alt)
+    return Picture(lambda: _draw(comparison, title, names, means), text, alt)
 
 
-def _draw(comparison: Comparison, title: str | None, names: tuple[str, str]) -> "Figure":
+def _draw(comparison: Comparison, title: str | None, names: tuple[str, str], means: tuple[str, str]) -> "Figure":
     from .canvas import Canvas, text_width
     from .grids import draw_mask, draw_names, layout_for
 
@@ -210,8 +212,8 @@ def _draw(comparison: Comparison, title: str | None, names: tuple[str, str]) -> 
     margin, gap = 20, 30
     heading = f"{title}: {comparison.summary}" if title else comparison.summary
     legend = (
-        (style.ALLOWED, "", "may attend"),
-        (style.FORBIDDEN, "", "may not"),
+        (style.ALLOWED, "", means[0]),
+        (style.FORBIDDEN, "", means[1]),
         (style.LEAKING, style.LEAKING_GLYPH, "leaking: seen but forbidden"),
         (style.MISSING, style.MISSING_GLYPH, "missing: allowed but not seen"),
     )

@@ -256,6 +256,26 @@ def _breaking_reader(ids: Tensor, attention_mask: Tensor, words: Tensor, places:
     return _counting_reader(ids, attention_mask, words, places).masked_fill(second[:, :, None], torch.nan)
 
 
+def _broken_reader(ids: Tensor, attention_mask: Tensor, words: Tensor, places: Tensor) -> Tensor:
+    """Gives NaN at every second word, in company and alone."""
+    second = (attention_mask.cumsum(1) == 2)[:, :, None]
+    return _counting_reader(ids, attention_mask, words, places).masked_fill(second, torch.nan)
+
+
+def _strict_reader(ids: Tensor, attention_mask: Tensor, words: Tensor, places: Tensor) -> Tensor:
+    """Is right in every company, and takes nothing but what it is said to take."""
+    for name, given in (("input_ids", ids), ("attention_mask", attention_mask)):
+        if given.dtype != torch.long:
+            raise TypeError(f"the model takes {name} as int64, and was given {str(given.dtype).removeprefix('torch.')}")
+    return _counting_reader(ids, attention_mask, words, places)
+
+
+def _mixing_reader(ids: Tensor, attention_mask: Tensor, words: Tensor, places: Tensor, mixing: Tensor) -> Tensor:
+    """Mixes the logits of sentences that were padded, by ``mixing [vocabulary, vocabulary]``."""
+    logits = _counting_reader(ids, attention_mask, words, places)
+    return torch.where((attention_mask == 0).any(dim=1)[:, None, None], logits @ mixing, logits)
+
+
 #: Mask functions of (b, h, q_idx, kv_idx) that a case may hand over as an argument, with tensors bound to them; they answer
 #: for whole grids and under vmap.
 MASK_FUNCTIONS: dict[str, Callable[..., Tensor]] = {
@@ -291,6 +311,9 @@ MODELS: dict[str, Callable[..., Tensor]] = {
     "reader by id": _reader_by_id,
     "reader with loud padding": _loud_padding,
     "breaking reader": _breaking_reader,
+    "broken reader": _broken_reader,
+    "strict reader": _strict_reader,
+    "mixing reader": _mixing_reader,
 }
 
 
@@ -568,6 +591,13 @@ class _ElsewhereByDefault(TorchFunctionMode):
 
 
 def _device(function: Callable[..., Any], options: dict, small: Call, large: Call | None) -> Measured:
+    """Judge device handling of one call, or of both where the second takes another branch (the option ``both``)."""
+    calls = [small, large] if options.get("both") and large is not None else [small]
+    found = [_device_of(function, call) for call in calls]
+    return next((measured for measured in found if measured.broken is not None), found[0])
+
+
+def _device_of(function: Callable[..., Any], call: Call) -> Measured:
     """Judge device handling on a machine with one device, by letting `meta` play the second.
 
     First on CPU inputs while new tensors go to `meta` unless told otherwise; a second try on `meta` inputs clears whoever
@@ -575,20 +605,20 @@ def _device(function: Callable[..., Any], options: dict, small: Call, large: Cal
     """
 
     def inputs(device: str) -> Call:
-        arguments, keywords, indices = fresh(small, device)
+        arguments, keywords, indices = fresh(call, device)
         return arguments, {key: torch.device(device) if key == "device" else keywords[key] for key in keywords}, indices
 
     def found(place: str | None) -> Measured:
-        wanted = "the device that was asked for" if "device" in small[1] else "the device of the inputs"
+        wanted = "the device that was asked for" if "device" in call[1] else "the device of the inputs"
         return Measured("device", place and place.replace(ELSEWHERE, f"the result is not on {wanted}"))
 
     here = inputs("cpu")  # made before the mode is entered, which would take them elsewhere, too
     with _ElsewhereByDefault():
         first = _where(function, here, "cpu")
-    if first is None and "device" not in small[1]:
+    if first is None and "device" not in call[1]:
         return found(None)
     second = _where(function, inputs("meta"), "meta")
-    if "device" in small[1]:  # without tensor inputs only another device tells: what NumPy makes is always on the CPU
+    if "device" in call[1]:  # without tensor inputs only another device tells: what NumPy makes is always on the CPU
         return found(first if second == UNREADABLE else second)
     # `UNREADABLE` is no evidence: the other run decides, and two of them leave the learner unharmed.
     evidence = [place for place in (first, second) if place != UNREADABLE]
@@ -620,8 +650,12 @@ def _vmap(function: Callable[..., Any], options: dict, small: Call, large: Call 
     mask_function = invoke(function, arguments, keywords)
     takes = _without_default(mask_function)
     if takes != 4:
-        return Measured("vmap", f"it takes {takes} arguments by name and not b, h, q_idx and kv_idx")
+        what = f"it takes {takes} arguments by name and not b, h, q_idx and kv_idx"
+        return Measured("vmap", f"{what}, so that `create_block_mask` refuses it")
     at_once = asked(mask_function, indices)
+    if not torch.equal(at_once, asked(mask_function, indices)):
+        return Measured("vmap", "it says something else when it is asked a second time")
+    as_asked = "under `torch.vmap`, as `create_block_mask` asks it,"
     cell_by_cell = mask_function
     for place in reversed(range(len(indices))):
         cell_by_cell = torch.vmap(
@@ -631,8 +665,9 @@ def _vmap(function: Callable[..., Any], options: dict, small: Call, large: Call 
         said = cell_by_cell(*(index.flatten() for index in indices))
     except Exception as error:
         message = raised(error, None).message.partition("\n")[0]
-        return Measured("vmap", f"it raises {type(error).__name__}: {message}")
-    return Measured("vmap", None if torch.equal(said, at_once) else "it says something else about single cells")
+        return Measured("vmap", f"{as_asked} it raises {type(error).__name__}: {message}")
+    same = torch.equal(said, at_once)
+    return Measured("vmap", None if same else f"{as_asked} it says something else about single cells")
 
 
 def _without_default(function: Callable[..., Any]) -> int:

@@ -54,7 +54,10 @@ def attention(
     return F.linear(heads.transpose(1, 2).flatten(2), weights.out_proj_weight, weights.out_proj_bias)
 
 
-HEADER = '''"""Notebook 07. A transformer to mend: the first six functions run without an error, and each of them is wrong."""
+HEADER = '''"""Notebook 07. A transformer to mend: the first six functions run without an error, and each of them is wrong.
+
+Still no Python loop over sentences, heads or positions. One over `layers` is fine, and in `batch_equals_single` one over rows.
+"""
 
 from collections.abc import Callable
 from typing import Literal, NamedTuple
@@ -103,6 +106,40 @@ def _vectors(rng: torch.Generator, mask: Tensor, dim: int) -> Tensor:
     return torch.where(mask[:, :, None] == 1, drawn, drawn * 2 + 1)
 
 
+def _far(rng: torch.Generator, mask: Tensor) -> tuple[Tensor, MultiheadWeights]:
+    """Vectors, and a layer of two heads in which padding leads by 82 and says so much that a share of e⁻²⁰ is heard.
+
+    It is no lead of thousands: a right answer may take the largest of all scores away, and float32 ends at e⁻¹⁰³.
+    """
+    dim, drawn = 4, _layer(rng, 4)
+    in_weight, in_bias = drawn.in_proj_weight.clone(), torch.zeros(3 * dim)
+    in_weight[: 2 * dim], in_weight[dim : 2 * dim, 0] = 0, 1
+    in_bias[:dim] = 80 / 2**0.5  # all queries are alike, and the score of a key is 80 times its first number
+    vectors, is_real = normal(rng, *mask.shape, dim), mask == 1
+    first = torch.where(is_real, vectors[..., 0] / 100 - 1, 1 / 40)
+    rest = torch.where(is_real[:, :, None], vectors[..., 1:], vectors[..., 1:] * 1e8)
+    return torch.cat([first[:, :, None], rest], -1), drawn._replace(in_proj_weight=in_weight, in_proj_bias=in_bias)
+
+
+def _by_hand(hides: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
+    """`attention` with the scores in between: ``hides(scores, ignored)`` makes of them what the softmax gets."""
+
+    def answer(query: Tensor, memory: Tensor, weights: MultiheadWeights, num_heads: int, ignored: Tensor) -> Tensor:
+        parts = zip((query, memory, memory), *(parameter.chunk(3) for parameter in weights[:2]), strict=True)
+        q, k, v = (F.linear(x, w, b).unflatten(-1, (num_heads, -1)).transpose(1, 2) for x, w, b in parts)
+        scores = hides(q @ k.mT * q.shape[-1] ** -0.5, ignored[:, None, None, :])
+        return F.linear((scores.softmax(-1) @ v).transpose(1, 2).flatten(2), *weights[2:])
+
+    return answer
+
+
+#: What takes −100 for −∞.
+_MINUS_100 = (
+    _by_hand(lambda scores, ignored: scores.masked_fill(ignored, -100)),
+    _by_hand(lambda scores, ignored: scores - 100 * ignored),
+)
+
+
 # --- encoder_forward -------------------------------------------------------------------------------------------------
 
 
@@ -121,7 +158,7 @@ def encoder_forward(
 
     Args:
         hidden: the vectors that enter the first layer.
-        attention_mask: 1 = real token, 0 = padding, on either side; no sentence is empty.
+        attention_mask: 1 = real token, 0 = padding, on either side; at least one sentence, and none is empty.
         layers: the weights of each layer, at least one.
         num_heads: how many heads share dim.
 
@@ -173,11 +210,11 @@ def _encoder_case(
 
 def _encoder_cases(rng: torch.Generator) -> list[Case]:
     same, sequence = _unchanging(), integer(rng, 5, 6)
-    left = attention_mask([2, 4, 3], 4, "left")
+    left, (loud, far) = attention_mask([2, 4, 3], 4, "left"), _far(_unchanging(), SENTENCES)
     return [
         _encoder_case(same, "the two sentences, two layers", SENTENCES),
         _encoder_case(same, "three layers, padding on the left", left, 3),
-        _encoder_case(same, "four layers, padding on the right", attention_mask([2, 3, 5], 5), 4, 8, 4),
+        _encoder_case(same, "four layers, padding on the right", attention_mask([3, 2, 4], 5), 4, 8, 4),
         _encoder_case(same, "one layer", SENTENCES, 1),
         _encoder_case(same, "no padding, two layers", torch.ones(2, 3, dtype=torch.long)),
         _encoder_case(same, "as many sentences as positions", attention_mask([1, 3, 2], 3), 2, 3, 3),
@@ -186,13 +223,14 @@ def _encoder_cases(rng: torch.Generator) -> list[Case]:
             rng, "a drawn batch, padded on the left", attention_mask(lengths(rng, 3, sequence), sequence, "left"), 3
         ),
         _encoder_case(rng, "one head", attention_mask([2, 4], 4), 2, 4, 1),
+        Case("padding that leads by far", (loud, SENTENCES, [far], 2), tolerance=1e-3),
         _encoder_case(rng, "a single position", torch.ones(2, 1, dtype=torch.long)),
     ]
 
 
 def _encoder_sizes(rng: torch.Generator) -> tuple[Case, Case]:
     small = _encoder_case(rng, "small", attention_mask([2, 4], 4))
-    return small, _encoder_case(rng, "large", attention_mask([3, 7, 5], 7), 2, 8, 4)
+    return small, _encoder_case(rng, "large", attention_mask([3, 7, 5], 7), 2, 8)
 
 
 #: Which keys layer number ``layer`` of ``last`` ignores, made of the tokenizer's mask.
@@ -203,17 +241,19 @@ def _encoder(
     ignores: Ignores = lambda mask, layer, last: mask == 0,
     *,
     enters: Callable[[Tensor, Tensor], Tensor] = lambda x, mask: x,
+    answers: Callable[[Tensor, Tensor], Tensor] = lambda x, mask: x,
+    attend: Callable[..., Tensor] = attention,
     joined: Callable[[Tensor, Tensor], Tensor] = torch.add,
     leaves: Callable[[Tensor, Tensor, Tensor], Tensor] = lambda x, mask, hidden: x,
 ) -> Callable[..., Any]:
-    """The encoder with the parts that go wrong as arguments: the mask, what enters a layer, what is added, what leaves."""
+    """The encoder with the parts that go wrong as arguments: the mask, who asks and answers and how, what is added and left."""
 
     def answer(hidden: Tensor, attention_mask: Tensor, layers: list[MultiheadWeights], num_heads: int) -> Any:
         x, is_real = hidden, attention_mask[:, :, None]
         for layer, weights in enumerate(layers):
             asks = enters(x, is_real)
             padding = ignores(attention_mask, layer, len(layers) - 1)
-            x = joined(x, attention(asks, asks, weights, num_heads, padding))
+            x = joined(x, attend(asks, answers(asks, is_real), weights, num_heads, padding))
         return leaves(x, is_real, hidden)
 
     return answer
@@ -254,14 +294,18 @@ ENCODER_FORWARD = Spec(
             _encoder(lambda mask, layer, last: mask.bool()),
         ),
         misconception(
-            "mended in the first layer only",
-            "The later layers still get the mask upside down: make it once, before the loop, for all of them.",
-            _encoder(lambda mask, layer, last: mask == 0 if layer == 0 else mask == 1),
+            "mended in some layers only",
+            "The first layer, or the later ones, still get the mask upside down: make it once, before the loop, for all.",
+            _encoder(lambda mask, layer, last: mask == (0 if layer == 0 else 1)),
+            _encoder(lambda mask, layer, last: mask == (1 if layer == 0 else 0)),
         ),
         misconception(
-            "every layer but the first",
-            "The later layers are right; the first one gets no mask, so that every vector has met the padding by then.",
+            "not every layer",
+            "Some layer still gets no mask, and what it lets in stays in the vectors: every one of them needs it.",
             _encoder(lambda mask, layer, last: None if layer == 0 else mask == 0),
+            _encoder(lambda mask, layer, last: mask == 0 if layer == last else None),
+            _encoder(lambda mask, layer, last: mask == 0 if layer < last else None),
+            _encoder(lambda mask, layer, last: mask == 0 if layer < max(last, 1) else None),
         ),
         misconception(
             "no mask",
@@ -273,16 +317,24 @@ ENCODER_FORWARD = Spec(
             "A vector of zeros is still a key, and gets its share of the attention: only a mask takes it out.",
             _encoder(_unmasked, enters=lambda x, is_real: x * is_real),
             lambda hidden, mask, *more: _encoder(_unmasked)(hidden * mask[:, :, None], mask, *more),
+            _encoder(_unmasked, answers=lambda x, is_real: x * is_real),
         ),
         misconception(
-            "~ on integers",
-            "`~` on whole numbers flips their bits: ~1 is −2, ~0 is −1, and both count as True. Compare with 0.",
+            "whole numbers for a mask",
+            "A mask of whole numbers is no bool, and `~` makes it none: ~1 is −2, ~0 is −1, and both are true. Compare with 0.",
             _encoder(lambda mask, layer, last: (~mask).bool()),
+            _encoder(lambda mask, layer, last: ~mask),
         ),
         misconception(
             "one sentence's mask for all",
             "Each sentence has a padding of its own: the mask has a row for each of them.",
             _encoder(lambda mask, layer, last: mask[:1] == 0),
+            _encoder(lambda mask, layer, last: mask[-1:] == 0),
+        ),
+        misconception(
+            "-100 for minus infinity",
+            "−100 is only a number: padding that leads by almost as much gets a share. Fill with −∞, or leave it to SDPA.",
+            *(_encoder(attend=attend) for attend in _MINUS_100),
         ),
         misconception(
             "padding does not ask",
@@ -297,8 +349,8 @@ ENCODER_FORWARD = Spec(
             _encoder(joined=lambda x, answer: answer, leaves=lambda x, is_real, hidden: hidden + x),
         ),
         misconception(
-            "hidden changed in place",
-            "The answer is right, but `+=` wrote it into the caller's own tensor: write `hidden = hidden + …`.",
+            "inputs changed in place",
+            "The answer is right, but the caller's tensors or list were changed for it: no `+=` on them, and no `pop`.",
             _hidden_in_place,
         ),
     ),
@@ -364,6 +416,7 @@ def _cross_case(
 
 def _cross_cases(rng: torch.Generator) -> list[Case]:
     same, source, target = _unchanging(), integer(rng, 4, 5), integer(rng, 6, 7)
+    loud, far = _far(_unchanging(), SENTENCES)
 
     def drawn(length: int, side: str = "right") -> Tensor:
         return attention_mask(lengths(rng, 2, length), length, side)
@@ -381,18 +434,22 @@ def _cross_cases(rng: torch.Generator) -> list[Case]:
         _cross_case(same, "a longer source", attention_mask([3, 5], 6), attention_mask([2, 4], 4)),
         _cross_case(same, "one target position", attention_mask([2, 4], 4), torch.ones(2, 1, dtype=torch.long)),
         _cross_case(rng, "one source position", torch.ones(2, 1, dtype=torch.long), drawn(target), 4, 1),
+        Case("padding that leads by far", (normal(same, 2, 3, 4), loud, SENTENCES, attention_mask([2, 3], 3), far, 2),
+             tolerance=1e-3),
     ]  # fmt: skip
 
 
 def _cross_sizes(rng: torch.Generator) -> tuple[Case, Case]:
     small = _cross_case(rng, "small", attention_mask([2, 4], 4), attention_mask([3, 1], 4))
     large = attention_mask([3, 7, 5], 7), attention_mask([6, 2, 7], 7)
-    return small, _cross_case(rng, "large", *large, 8, 4)
+    return small, _cross_case(rng, "large", *large, 8)
 
 
-def _cross(ignores: Callable[[Tensor, Tensor], Tensor | None]) -> Callable[..., Any]:
+def _cross(
+    ignores: Callable[[Tensor, Tensor], Tensor | None], attend: Callable[..., Tensor] = attention
+) -> Callable[..., Any]:
     """Cross-attention that ignores the keys that ``ignores(source_mask, target_mask)`` names."""
-    return lambda query, memory, source_mask, target_mask, weights, num_heads: attention(
+    return lambda query, memory, source_mask, target_mask, weights, num_heads: attend(
         query, memory, weights, num_heads, ignores(source_mask, target_mask)
     )
 
@@ -439,6 +496,9 @@ CROSS_ATTENTION = Spec(
             _cross(lambda source, target: (source == 0) | (target == 0)),
             _cross(lambda source, target: (source == 0) | (_fitted(target, source.shape[1], 1) == 0)),
             _cross(lambda source, target: (source == 0) | (_fitted(target, source.shape[1], 0) == 0)),
+            _cross(lambda source, target: (source == 0) & (target == 0)),
+            _cross(lambda source, target: (source == 0) & (_fitted(target, source.shape[1], 1) == 0)),
+            _cross(lambda source, target: (source == 0) & (_fitted(target, source.shape[1], 0) == 0)),
         ),
         misconception(
             "no mask",
@@ -449,6 +509,18 @@ CROSS_ATTENTION = Spec(
             "one sentence's mask for all",
             "Each source sentence has a padding of its own: the mask has a row for each of them.",
             _cross(lambda source, target: source[:1] == 0),
+            _cross(lambda source, target: source[-1:] == 0),
+        ),
+        misconception(
+            "whole numbers for a mask",
+            "A mask of whole numbers is no bool, and `~` makes it none: ~1 is −2, ~0 is −1, and both are true. Compare with 0.",
+            _cross(lambda source, target: (~source).bool()),
+            _cross(lambda source, target: ~source),
+        ),
+        misconception(
+            "-100 for minus infinity",
+            "−100 is only a number: padding that leads by almost as much gets a share. Fill with −∞, or leave it to SDPA.",
+            *(_cross(lambda source, target: source == 0, attend) for attend in _MINUS_100),
         ),
         misconception(
             "source padding zeroed instead",
@@ -462,6 +534,7 @@ CROSS_ATTENTION = Spec(
             "The keys are right. A padding position of the target asks as well: nobody reads it, and nobody clears it.",
             lambda *call: _right_keys(*call) * call[3][:, :, None],
             lambda query, *more: _right_keys(query * more[2][:, :, None], *more),
+            lambda *call: torch.where(call[3][:, :, None] == 1, _right_keys(*call), call[0]),
         ),
         misconception(
             "the input added",
@@ -495,7 +568,8 @@ def half_precision_scores(
     Args:
         scores: float16, finite, before any mask.
         allowed: bool, True = may attend, broadcastable to `scores`.
-        bias: float16, broadcastable to `scores`: penalties, or an additive mask of its own, hiding with -65504 or −∞.
+        bias: float16, broadcastable to `scores`: penalties, or an additive mask of its own, hiding with -65504 or −∞; no sum
+            is above the highest float16.
 
     Returns:
         float16. Where allowed, `scores + bias`, held at `torch.finfo(torch.float16).min` if the sum falls below; that same
@@ -544,7 +618,7 @@ def _half_cases(rng: torch.Generator) -> list[Case]:
     def case(about: str, allowed: Tensor, bias: Tensor, rng: torch.Generator = same) -> Case:
         return Case(about, (_quarters(rng, 2, 2, 4, 4), allowed, bias))
 
-    far = torch.tensor([[[[-40000.0, -40000, 1000, 64]]]]).half()
+    far = torch.tensor([[[[-40000.0, -40000, 1000, hidden] for hidden in (-40, 512, 64)]]]).half()
     return [
         Case("the example", (
             torch.tensor([[[[1.0, 2.0, -40.0, 4.0]]]]).half(), words.new_tensor([[1, 1, 1, 0]]),
@@ -611,10 +685,12 @@ HALF_PRECISION_SCORES = Spec(
         ),
         misconception(
             "only the number mended",
-            "`finfo.min` fits, but it is still *added*: with a score or a bias on top it moves, or falls to −∞.",
+            "`finfo.min` fits, but it is still *added*: with a score or a bias on top it moves, or falls to −∞. Fill last.",
             lambda scores, allowed, bias: scores + _hidden_cells(allowed, _lowest(scores)) + bias,
             lambda scores, allowed, bias: (scores + bias) + _hidden_cells(allowed, _lowest(scores)),
             lambda scores, allowed, bias: scores.masked_fill(~allowed, _lowest(scores)) + bias,
+            lambda scores, allowed, bias: scores + torch.where(allowed, bias, _lowest(scores)),
+            lambda scores, allowed, bias: scores + _held(_hidden_cells(allowed, _lowest(scores)), bias),
         ),
         misconception(
             "only hidden scores mended",
@@ -631,12 +707,13 @@ HALF_PRECISION_SCORES = Spec(
             lambda scores, allowed, bias: _held(scores, bias) + _hidden_cells(allowed, -1e9),
         ),
         misconception(
-            "the bias moves what is hidden",
-            "Everything is finite, but a hidden score has to *be* the lowest number: fill it last, after the bias.",
+            "what is hidden moves",
+            "Everything is finite, but a hidden score has to *be* the lowest number: fill it last, after score and bias.",
             lambda scores, allowed, bias: _held(scores.masked_fill(~allowed, _lowest(scores)), bias),
             lambda scores, allowed, bias: _held(scores + _hidden_cells(allowed, _lowest(scores)), bias),
             lambda scores, allowed, bias: _held(scores, _held(_hidden_cells(allowed, _lowest(scores)), bias)),
             lambda scores, allowed, bias: _held(_held(scores, bias), _hidden_cells(allowed, _lowest(scores))),
+            lambda scores, allowed, bias: _held(scores, torch.where(allowed, bias, _lowest(scores))),
         ),
         misconception(
             "0 times −∞",
@@ -646,10 +723,10 @@ HALF_PRECISION_SCORES = Spec(
         ),
         misconception(
             "another low number",
-            "−1e4 and −1e3 are ordinary scores, which others can fall below: the lowest is `torch.finfo(scores.dtype).min`.",
+            "Other scores can fall below this number, and then padding leads: the lowest is `torch.finfo(scores.dtype).min`.",
             *(
                 lambda scores, allowed, bias, number=number: _held(scores, bias).masked_fill(~allowed, number)  # type: ignore[misc]
-                for number in (-1e4, -1e3, -100.0)
+                for number in (-65000.0, -6e4, -3e4, -1e4, -1e3, -100.0)
             ),
         ),
         misconception(
@@ -701,7 +778,7 @@ def decode_step(
 
     Args:
         query: the newest position's, one for each sentence and head.
-        key_cache, value_cache: of all positions so far; the newest position's own are the last.
+        key_cache, value_cache: of all positions so far, the newest position's own last; finite at padding, too.
         attention_mask: 1 = real token, 0 = padding, for every position of the cache; no sentence is empty.
 
     Returns:
@@ -789,6 +866,10 @@ def _decode(allowed: Callable[[Tensor], Tensor | None], number: float | None = N
     return answer
 
 
+def _rows_of(mask: Tensor, cache: Tensor) -> Tensor:
+    return mask[:, None, :, None].to(cache.dtype)
+
+
 def _and_the_first(mask: Tensor) -> Tensor:
     """What a triangle of one row leaves of a mask: the first key."""
     return _columns(mask) & (torch.arange(mask.shape[1], device=mask.device) == 0)
@@ -846,6 +927,7 @@ DECODE_STEP = Spec(
             "one sentence's mask for all",
             "Each sentence has a padding of its own: the mask has a row for each of them.",
             _decode(lambda mask: _columns(mask[:1])),
+            _decode(lambda mask: _columns(mask[-1:])),
         ),
         misconception(
             "the newest position does not see itself",
@@ -855,9 +937,11 @@ DECODE_STEP = Spec(
         ),
         misconception(
             "padding zeroed instead",
-            "A key or a value of zeros still gets its share of the attention: only a mask takes it out.",
-            lambda query, key, value, mask: _decode(lambda mask: None)(
-                query, key, value * mask[:, None, :, None].to(value.dtype), mask
+            "A key, a score or a value of 0 still has a share of the attention: only a mask takes it out.",
+            lambda query, key, value, mask: F.scaled_dot_product_attention(query, key, value * _rows_of(mask, value)),
+            lambda query, key, value, mask: F.scaled_dot_product_attention(query, key * _rows_of(mask, key), value),
+            lambda query, key, value, mask: F.scaled_dot_product_attention(
+                query, key * _rows_of(mask, key), value * _rows_of(mask, value)
             ),
         ),
         misconception(
@@ -935,7 +1019,7 @@ def _left_cases(rng: torch.Generator) -> list[Case]:
 
 def _left_sizes(rng: torch.Generator) -> tuple[Case, Case]:
     small = attention_mask([2, 4], 4, "left")
-    return Case("small", (small, 2)), Case("large", (attention_mask([3, 7, 5], 7, "left"), 5))
+    return Case("small", (small, 2)), Case("large", (attention_mask([3, 7, 5], 7, "left"), 2))
 
 
 def _counted(mask: Tensor) -> Tensor:
@@ -985,6 +1069,12 @@ LEFT_PADDED_POSITIONS = Spec(
             "the steps count the padding",
             "The prompt is right now; the steps go on from the number of its real tokens, not from its width.",
             _left(first_step=lambda mask: mask.shape[1]),
+            lambda mask, new_tokens: (_counted(mask), mask.shape[1] + torch.arange(new_tokens)),
+        ),
+        misconception(
+            "an axis too few",
+            "`sum(1)` is [batch], and adding [new_tokens] pairs sentences with steps: `keepdim=True` keeps a row for each.",
+            lambda mask, new_tokens: (_counted(mask), mask.sum(1) + torch.arange(new_tokens)),
         ),
         misconception(
             "-1 at padding",
@@ -1018,9 +1108,10 @@ LEFT_PADDED_POSITIONS = Spec(
             lambda mask, new_tokens: (_counted(mask), _number_of_words(mask).expand(-1, new_tokens)),
         ),
         misconception(
-            "the longest sentence's steps for all",
+            "one sentence's steps for all",
             "Each sentence goes on from its own length: `steps` has a row for each.",
             _left(first_step=lambda mask: _number_of_words(mask).max()),
+            _left(first_step=lambda mask: _number_of_words(mask)[:1]),
             lambda mask, new_tokens: (_counted(mask), torch.arange(new_tokens) + mask.sum(1).max()),
         ),
     ),
@@ -1148,10 +1239,11 @@ def _mean_of_documents(logits: Tensor, input_ids: Tensor, document_ids: Tensor) 
     return torch.stack(means).mean()
 
 
-def _rows_run_together(logits: Tensor, input_ids: Tensor, document_ids: Tensor) -> Any:
-    labels, documents = input_ids.flatten()[1:], document_ids.flatten()
-    asked = (documents[1:] == documents[:-1]) & (documents[1:] != -1)
-    return F.cross_entropy(logits.flatten(0, 1)[:-1][asked], labels[asked])
+def _run_together(asked: Asked) -> Callable[..., Any]:
+    """All rows as one long row, and then the shift."""
+    return lambda logits, input_ids, document_ids: _packed(asked)(
+        logits.flatten(0, 1)[None], input_ids.flatten()[None], document_ids.flatten()[None]
+    )
 
 
 def _with_labels(number: int) -> Callable[..., Any]:
@@ -1185,6 +1277,7 @@ PACKED_LOSS = Spec(
             "only borders mended",
             "Padding is followed by padding, and −1 equals −1: it is still asked for, as a document of its own.",
             _packed(_same_document),
+            _run_together(_same_document),
         ),
         misconception(
             "only padding mended",
@@ -1198,6 +1291,12 @@ PACKED_LOSS = Spec(
             _packed(lambda documents: documents[:, :-1] != -1),
         ),
         misconception(
+            "document 0 taken for padding",
+            "0 is the number of a document like any other: padding is −1.",
+            _packed(lambda documents: _same_document(documents) & (documents[:, 1:] > 0)),
+            _packed(lambda documents: _same_document(documents) & (documents[:, 1:] != 0)),
+        ),
+        misconception(
             "divided by all",
             "The mean is over the tokens that are asked for: the others add nothing, and they do not count either.",
             _packed(mean=lambda each, asked: (each * asked).mean()),
@@ -1206,17 +1305,18 @@ PACKED_LOSS = Spec(
         misconception(
             "divided by all words",
             "The first word of a document is asked of nobody: divide by how many *are* asked for.",
-            lambda logits, input_ids, document_ids: (
-                (_each(logits, input_ids) * _asked(document_ids)).sum() / (document_ids != -1).sum()
-            ),
-            lambda logits, input_ids, document_ids: (
-                (_each(logits, input_ids) * _asked(document_ids)).sum() / (document_ids[:, 1:] != -1).sum()
+            *(
+                lambda logits, input_ids, document_ids, words=words: (  # type: ignore[misc]
+                    (_each(logits, input_ids) * _asked(document_ids)).sum() / (document_ids[:, words] != -1).sum()
+                )
+                for words in (slice(None), slice(1, None), slice(-1))
             ),
         ),
         misconception(
             "the mean of the rows' means",
             "A row with two tokens to guess would weigh as much as one with six: one mean over the whole batch.",
             _packed(mean=lambda each, asked: ((each * asked).sum(1) / asked.sum(1)).mean()),
+            _packed(mean=lambda each, asked: ((each * asked).sum(1) / asked.sum(1)).nanmean()),
             _packed(mean=lambda each, asked: ((each * asked).sum(1) / asked.sum(1).clamp(min=1)).mean()),
         ),
         misconception(
@@ -1258,11 +1358,11 @@ PACKED_LOSS = Spec(
         misconception(
             "rows run together",
             "Shift first and flatten afterwards, or the last token of a row is asked for the first one of the next.",
-            _rows_run_together,
+            _run_together(_asked),
         ),
         misconception(
-            "labels changed in place",
-            "The loss is right, but `input_ids` was changed: a slice is a view, so give the labels a memory of their own.",
+            "inputs changed in place",
+            "The loss is right, but it was prepared in the caller's tensors: a slice is a view, so change a copy of it.",
             _labels_in_place,
         ),
     ),
@@ -1294,7 +1394,7 @@ def batch_equals_single(
 
     Returns:
         A plain bool: True if at each real position of each sentence every logit of the batch is within 1e-4 of the logit
-        that this sentence gets alone, with a mask of ones. NaN is within 1e-4 of nothing.
+        that this sentence gets alone, with a mask of ones. Logits are finite or NaN, and NaN is within 1e-4 of nothing.
     """
     width = max(len(row) for row in rows)
     ids, mask, starts = [], [], []
@@ -1318,11 +1418,12 @@ def _vocabulary(rng: torch.Generator) -> tuple[Tensor, Tensor]:
     return normal(rng, 6, 4) * 0.6, normal(rng, 8, 4) * 0.6
 
 
-def _nudges(*places: int, down: float, up: float = 0.0) -> Tensor:
-    """What two of the logits at these places are off by."""
-    nudges = torch.zeros(8, 6)
-    nudges[list(places), 1], nudges[list(places), 4] = -down, up
-    return nudges
+def _nudges(places: Sequence[int], nudges: dict[int, float]) -> Tensor:
+    """What the logits of some words of the vocabulary are off by, at some places of the sentence."""
+    table = torch.zeros(8, 6)
+    for word, nudge in nudges.items():
+        table[list(places), word] = nudge
+    return table
 
 
 def _company_cases(rng: torch.Generator) -> list[Case]:
@@ -1337,44 +1438,52 @@ def _company_cases(rng: torch.Generator) -> list[Case]:
         named = FunctionArgument(model, (*tensors, *more.values()))
         return Case(f"{about}, padding on the {side}", (named, [torch.tensor(row) for row in sentences], pad, side))
 
+    def off(by: str, side: str, sentences: list[list[int]], places: Sequence[int], nudges: dict[int, float]) -> Case:
+        return case(f"off by {by}", "nudged reader", side, sentences, nudges=_nudges(places, nudges))
+
     drawn = [torch.randint(1, 6, (integer(rng, 1, 5),), generator=rng).tolist() for _ in range(3)] + [[1] * 6]
-    five, both = [[2, 3, 4, 2, 5], [5, 3, 2, 4, 5, 2]], ("right", "left")
+    five, both, every = [[2, 3, 4, 2, 5], [5, 3, 2, 4, 5, 2]], ("right", "left"), range(8)
     return [
-        *(case("positions counted over the words", "counting reader", side) for side in both),
+        *(case("positions counted over the words", "strict reader", side) for side in both),
         *(case("positions from the left edge", "reader", side) for side in both),
         case("positions from the left edge, one length", "reader", "left", [[1, 2, 3], [3, 4, 5]]),
         *(case("a causal model without a mask", "blind reader", side) for side in both),
         case("a model without any mask", "blind reader of both sides"),
-        case(
-            "a model without any mask, the longest first", "blind reader of both sides", "right", [[5, 3, 2, 4], [2, 4]]
-        ),
+        case("a model without any mask, longest first", "blind reader of both sides", sentences=[[5, 3, 2, 4], [2, 4]]),
         case("a model without any mask, one word", "blind reader of both sides", "left", [[3]]),
         case("NaN at the padding", "reader with loud padding", "left"),
         case("a model that hears its neighbours", "neighbourly reader"),
         case("a model that hears its neighbours, one sentence", "neighbourly reader", "left", rows[:1]),
         case("a model that hears its neighbours, one length", "neighbourly reader", "left", [[1, 2, 3], [3, 4, 5]]),
         case("the words' logits moved to the left", "reader to the left", "left"),
+        *(case("a word with the padding's id", "counting reader", side, [[2, 0, 4], [5, 3, 2, 0], [0]]) for side in both),
         *(
-            case("a word with the padding's id", "counting reader", side, [[2, 0, 4], [5, 3, 2, 0], [0]])
-            for side in both
+            case(f"a model that looks for padding {pad}", "reader by id", "left", [[3, 4, 5], [5, 3]], pad,
+                 padding_id=torch.tensor(pad))
+            for pad in (1, 2)
         ),
-        case("a model that looks for the padding's id", "reader by id", "left", pad=1, padding_id=torch.tensor(1)),
-        case("off by 5e-5", "nudged reader", "left", nudges=_nudges(0, 1, 2, down=5e-5)),
-        case(
-            "off by 6e-4 at the first word",
-            "nudged reader",
-            "right",
-            rows[1::-1],
-            nudges=_nudges(0, down=6e-4, up=6e-4),
-        ),
-        case("off by 6e-4 at every word", "nudged reader", "left", nudges=_nudges(0, 1, 2, down=6e-4, up=6e-4)),
-        case("off by 2e-3 at the last of five words", "nudged reader", "right", five, nudges=_nudges(4, down=2e-3)),
-        case("off by 0.3, up and down, at the second word", "nudged reader", nudges=_nudges(1, down=0.3, up=0.3)),
-        case("off by 0.3, down, at the second word", "nudged reader", nudges=_nudges(1, down=0.3)),
+        off("5e-5 at one logit", "left", five, [2], {1: 5e-5}),
+        off("5e-5 at every word, down and up", "right", five, every, {1: -5e-5, 4: 5e-5}),
+        off("2e-4 at one logit, the middle word of five", "left", five, [2], {1: 2e-4}),
+        off("4e-4 at one logit, the middle word of five", "right", five, [2], {1: -4e-4}),
+        off("3e-4 at every logit", "right", five, every, dict.fromkeys(range(6), 3e-4)),
+        off("6e-4 at the first word", "right", rows[1::-1], [0], {1: -6e-4, 4: 6e-4}),
+        off("6e-4 at every word", "left", rows, every, {1: -6e-4, 4: 6e-4}),
+        off("2e-3 at the last of five words", "right", five, [4], {1: -2e-3}),
+        off("0.3, up and down, at the second word", "right", rows, [1], {1: -0.3, 4: 0.3}),
+        off("0.3, down, at the second word", "right", rows, [1], {1: -0.3}),
+        off("0.3, up, at the second word of five", "right", five, [1], {1: 0.3}),
+        off("0.3, only the middle sentence padded", "right", [[5, 3, 2, 4], [4, 2], [2, 3, 4, 5]], [0], {1: 0.3}),
+        off("0.3, only the last sentence padded", "left", [[5, 3, 2, 4], [2, 3, 4, 5], [4, 2]], [0], {1: 0.3}),
+        off("0.3 at every logit", "left", rows, every, dict.fromkeys(range(6), 0.3)),
+        case("twice the logits", "mixing reader", "left", mixing=2 * torch.eye(6)),
+        case("the logits with the other sign", "mixing reader", mixing=-torch.eye(6)),
+        case("the logits in another order", "mixing reader", mixing=torch.eye(6).flip(1)),
         case("NaN at the second word of padded sentences", "breaking reader"),
+        case("NaN at the second word, alone as well", "broken reader"),
         case("a drawn batch, positions counted", "counting reader", "left", drawn),
         case("a drawn batch, no mask", "blind reader of both sides", "right", drawn),
-    ]
+    ]  # fmt: skip
 
 
 def _company_sizes(rng: torch.Generator) -> tuple[Case, Case]:
@@ -1507,13 +1616,9 @@ BATCH_EQUALS_SINGLE = Spec(
             _never_together,
         ),
         misconception(
-            "right padding only",
+            "one padding side for both",
             "`padding_side` changes nothing here: some models are right on one side and wrong on the other.",
             _company(pads=lambda rows, pad, side: _padded(rows, pad, "right")),
-        ),
-        misconception(
-            "left padding only",
-            'The padding always goes to the left here: `padding_side` may also be `"right"`.',
             _company(pads=lambda rows, pad, side: _padded(rows, pad, "left")),
         ),
         misconception(
@@ -1537,6 +1642,8 @@ BATCH_EQUALS_SINGLE = Spec(
             "padded with another id",
             "The padding is to be `pad_token_id`: some models look for that id, whatever the mask says.",
             _company(pads=lambda rows, pad, side: _padded(rows, 0, side)),
+            _company(pads=lambda rows, pad, side: _padded(rows, 1, side)),
+            _company(pads=lambda rows, pad, side: _padded(rows, pad + 1, side)),
         ),
         misconception(
             "no tolerance",
@@ -1546,46 +1653,89 @@ BATCH_EQUALS_SINGLE = Spec(
         ),
         misconception(
             "too much tolerance",
-            "6e-4 is far more than rounding, and a leak: the difference may be 1e-4 at most.",
-            _company(alike=lambda together, alone: torch.allclose(together, alone, atol=1e-3)),
-            _company(alike=lambda together, alone: torch.allclose(together, alone, atol=1e-2)),
-            _company(alike=lambda together, alone: torch.allclose(together, alone, atol=0.5)),
+            "Each logit may be off by 1e-4 and no more: 2e-4 is far more than rounding, and a leak.",
+            *(
+                _company(alike=lambda together, alone, by=by: torch.allclose(together, alone, **by))  # type: ignore[misc]
+                for by in (
+                    *({"rtol": 0, "atol": atol} for atol in (2.5e-4, 5e-4, 1e-3, 1e-2, 0.5)),
+                    *({"rtol": rtol, "atol": 1e-4} for rtol in (1e-3, 1e-2)),
+                )
+            ),
+            _company(alike=lambda together, alone: bool((F.cosine_similarity(together, alone, -1) > 0.9999).all())),
+        ),
+        misconception(
+            "only the best token compared",
+            "All logits can be wrong and the same token be the best: compare the numbers.",
             _company(alike=lambda together, alone: torch.equal(together.argmax(-1), alone.argmax(-1))),
         ),
         misconception(
+            "probabilities compared",
+            "Softmax does not notice when all logits rise alike, and makes differences smaller: compare the logits.",
+            _company(alike=lambda together, alone: _close(together.softmax(-1), alone.softmax(-1))),
+            _company(alike=lambda together, alone: _close(together.log_softmax(-1), alone.log_softmax(-1))),
+        ),
+        misconception(
             "the mean difference",
-            "One wrong word among many right ones hardly moves a mean: *every* difference has to be small.",
-            _company(alike=lambda together, alone: bool((together - alone).abs().mean() <= 1e-4)),
+            "One wrong logit among many right ones hardly moves a mean: *every* difference has to be small.",
+            *(
+                _company(alike=lambda together, alone, mean=mean: bool(mean((together - alone).abs()) <= 1e-4))  # type: ignore[misc]
+                for mean in (
+                    torch.mean,
+                    lambda apart: apart.square().mean().sqrt(),
+                    lambda apart: apart.mean(-1).max(),
+                    lambda apart: apart.amax(-1).mean(),
+                    lambda apart: apart.sum(-1).mean(),
+                )
+            ),
+        ),
+        misconception(
+            "the differences added up",
+            "Many tiny differences have a large sum, and a norm is a sum, too: ask each of them whether it is small.",
+            _company(alike=lambda together, alone: bool((together - alone).abs().sum() <= 1e-4)),
+            _company(alike=lambda together, alone: bool((together - alone).norm() <= 1e-4)),
         ),
         misconception(
             "differences with their sign",
             "A large negative difference is below 1e-4 as well: take the absolute value first.",
             _company(alike=lambda together, alone: bool(((together - alone) <= 1e-4).all())),
+            _company(alike=lambda together, alone: bool(((alone - together) <= 1e-4).all())),
             _company(alike=lambda together, alone: bool((together - alone).mean().abs() <= 1e-4)),
             _company(alike=lambda together, alone: bool((together - alone).sum().abs() <= 1e-4)),
         ),
         misconception(
             "blind for NaN",
-            "NaN is neither above nor below 1e-4: ask whether all are *within* it, not whether one is beyond.",
+            "NaN is close to nothing, not to NaN either: ask whether all are *within* 1e-4, not whether one is beyond.",
             _company(alike=lambda together, alone: not bool(((together - alone).abs() > 1e-4).any())),
-            _company(
-                alike=lambda together, alone: _close(together.nan_to_num(), alone) or bool(together.isnan().any())
+            _company(alike=lambda together, alone: torch.allclose(together, alone, rtol=0, atol=1e-4, equal_nan=True)),
+            _company(alike=lambda together, alone: _close(together[~together.isnan()], alone[~together.isnan()])),
+            _company(alike=lambda together, alone: _close(torch.where(together.isnan(), alone, together), alone)),
+        ),
+        misconception(
+            "not every word",
+            "The last word can be right and others not, or the first: compare at every real position.",
+            *(
+                _company(alike=lambda together, alone, words=words: _close(together[words], alone[words]))  # type: ignore[misc]
+                for words in (-1, 0, [0, -1])
             ),
         ),
         misconception(
-            "only the last word",
-            "The last word can be right and the others not: compare at every real position.",
-            _company(alike=lambda together, alone: _close(together[-1], alone[-1])),
-        ),
-        misconception(
-            "only the first sentence",
-            "The first sentence may be the longest, which needs no padding: compare each of them.",
+            "not every sentence",
+            "Which sentences are padded is not known beforehand: compare each of them, and all have to come out as alone.",
             _company(every=lambda verdicts: verdicts[0]),
+            _company(every=lambda verdicts: verdicts[-1]),
+            _company(every=lambda verdicts: verdicts[0] and verdicts[-1]),
+            _company(every=lambda verdicts: all(verdicts[:2])),
+            _company(every=lambda verdicts: sum(verdicts) * 2 > len(verdicts)),
         ),
         misconception(
             "one right sentence is enough",
             "`any` is content with one: *all* sentences have to come out as alone.",
             _company(every=any),
+        ),
+        misconception(
+            "always False",
+            "It says False to a model that is right in company, too: look at two numbers that it finds unlike.",
+            lambda model, rows, pad_token_id, padding_side: False,
         ),
         misconception(
             "a tensor for a bool",

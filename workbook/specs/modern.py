@@ -12,6 +12,7 @@ from torch import Tensor
 from workbook.specs.specification import (
     ALWAYS,
     DEVICE,
+    DEVICE_OF_BOTH,
     INPUTS_UNCHANGED,
     VMAP,
     Case,
@@ -39,7 +40,8 @@ from torch import Tensor
 from workbook import exercise
 
 #: `mask_mod(b, h, q_idx, kv_idx)`: in sentence b and head h, may query q_idx attend to key kv_idx? Four tensors of whole
-#: numbers that broadcast to one shape go in, a bool tensor of that shape (or one that broadcasts to it) comes out.
+#: numbers (int64 or int32) that broadcast to one shape go in, a bool tensor of that shape (or one that broadcasts to it)
+#: comes out. Tensor operations alone count: no Python loop over cells, since `torch.vmap` asks about one cell at a time.
 MaskFunction = Callable[[Tensor, Tensor, Tensor, Tensor], Bool[Tensor, "..."]]
 '''
 
@@ -77,7 +79,7 @@ def _asked(rule: Rule) -> Callable[..., Any]:
 #: What is owed for a mask function; and for what is made by going through nodes or functions one by one.
 MASK_FUNCTION: dict[str, Any] = {"reading": "allowed", "properties": (*ALWAYS, VMAP)}
 LOOPED_MASK: dict[str, Any] = {"reading": "allowed", "properties": (INPUTS_UNCHANGED, DEVICE)}
-LOOPED_MASK_FUNCTION: dict[str, Any] = {"reading": "allowed", "properties": (INPUTS_UNCHANGED, DEVICE, VMAP)}
+LOOPED_MASK_FUNCTION: dict[str, Any] = {"reading": "allowed", "properties": (INPUTS_UNCHANGED, DEVICE_OF_BOTH, VMAP)}
 
 
 def _spec(oracle: Any, points: int, cases: Any, sizes: Any, **more: Any) -> Callable[..., Spec]:
@@ -86,6 +88,22 @@ def _spec(oracle: Any, points: int, cases: Any, sizes: Any, **more: Any) -> Call
 
 
 GRIDS = index_grid(2, 3, 4, 5), index_grid(3, 4, 7, 9)
+
+
+def _far(past: int, first_key: int, *grid: int) -> tuple[Tensor, ...]:
+    """A grid whose queries stand behind ``past`` positions, and whose keys are those from ``first_key`` on."""
+    b, h, q, k = index_grid(*grid)  # type: ignore[arg-type]
+    return b, h, q + past, k + first_key
+
+
+def _as_int32(indices: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The same indices as FlexAttention's own."""
+    return tuple(index.int() for index in indices)
+
+
+def _backwards(*grid: int) -> tuple[Tensor, ...]:
+    """The same cells, asked about from the last to the first."""
+    return tuple(index.flip(place) for place, index in enumerate(index_grid(*grid)))  # type: ignore[arg-type]
 
 
 def _sizes(small: Any, large: Any, grids: Any = ((), ()), **keywords: Any) -> Callable[..., tuple[Case, Case]]:
@@ -157,8 +175,8 @@ def _as_function(
             *truths,
         ),
         misconception(
-            "for whole grids only",
-            "vmap asks about one cell at a time, and its indices have no axes: change nothing in place, read no shapes.",
+            "not as FlexAttention asks",
+            "It is asked more than once, cell by cell, with four named indices: read no shapes, change nothing, keep nothing.",
             wrap(_in_place(rule)),
         ),
         misconception(
@@ -228,7 +246,8 @@ def materialize(
     return fill((batch_size, num_heads, query_length, key_length), cell, torch.bool, place)
 
 
-CAUSAL, FIRST_KEY = FunctionArgument("causal"), FunctionArgument("first keys", (torch.tensor(1),))
+CAUSAL, EVERYTHING = FunctionArgument("causal"), FunctionArgument("everything")
+FIRST_KEY = FunctionArgument("first keys", (torch.tensor(1),))
 
 
 def _table(rng: torch.Generator, *shape: int) -> FunctionArgument:
@@ -257,8 +276,9 @@ def _materialize_cases(rng: torch.Generator) -> list[Case]:
         Case("one query sees the first key", (CAUSAL, 2, 3, 1, 5)),
         Case("one key", (CAUSAL, 2, 3, 4, 1)),
         Case("a single cell", (CAUSAL, 1, 1, 1, 1)),
-        Case("no keys", (CAUSAL, 2, 3, 4, 0)),
         Case("with a device", (_window(3), 2, 3, 4, 5), {"device": "cpu"}),
+        Case("everything, an answer without axes", (EVERYTHING, 2, 3, query, key)),
+        Case("no keys", (CAUSAL, 2, 3, 4, 0)),
     ]
 
 
@@ -277,11 +297,16 @@ def _grid(
     return answer
 
 
+def _cell_by_cell(mask_mod: Any, *sizes: int) -> list[bool]:
+    return [bool(mask_mod(*map(torch.tensor, cell))) for cell in every_index(sizes)]
+
+
 def _side_by_side(expand: bool) -> Callable[..., Any]:
     return _grid(lambda mask_mod, *grid: mask_mod(*(index.flatten() for index in grid)), expand=expand)
 
 
-MATERIALIZE_SIZES = _sizes((CAUSAL, 2, 3, 4, 5), (CAUSAL, 3, 4, 7, 9), device="cpu")
+#: A mask function with a tensor of its own, which does not meet indices of another device.
+MATERIALIZE_SIZES = _sizes((_window(2), 2, 3, 4, 5), (_window(2), 3, 4, 7, 9), device="cpu")
 
 MATERIALIZE = _spec(materialize, 2, _materialize_cases, MATERIALIZE_SIZES, reading="allowed")(
     misconception(
@@ -322,6 +347,14 @@ MATERIALIZE = _spec(materialize, 2, _materialize_cases, MATERIALIZE_SIZES, readi
         "Four lists are walked through in step; give each an axis of its own, so that every combination is asked about.",
         _side_by_side(True),
         _side_by_side(False),
+    ),
+    misconception(
+        "asked in a loop",
+        "This asks again and again in a Python loop; a list of no cells is not even bool. Ask once, about the whole grid.",
+        lambda mask_mod, *sizes, device=None: torch.tensor(_cell_by_cell(mask_mod, *sizes)).reshape(sizes),
+        lambda mask_mod, *sizes, device=None: torch.tensor(
+            _cell_by_cell(mask_mod, *sizes), dtype=torch.bool, device=device
+        ).reshape(sizes),
     ),
     *_as_mask(lambda form: _grid(form=form)),
 )
@@ -368,6 +401,7 @@ def _one_cell(allowed: bool, *place: int) -> FunctionArgument:
 def _joined_cases(rng: torch.Generator) -> list[Case]:
     grid, square = (2, 3, integer(rng, 3, 4), integer(rng, 5, 6)), (3, 3, 4, 4)
     padding, places = _padding(rng, 2, grid[3]), ((0, 1, 2, 3), (1, 0, 0, 4), (1, 2, 3, 0), (0, 0, 1, 1))
+    one_cell = tuple(torch.tensor(index) for index in (1, 2, 3, 0))  # without axes
 
     def case(about: str, *mask_mods: FunctionArgument, grid: tuple[int, int, int, int] = grid) -> Case:
         return Case(about, mask_mods, indices=index_grid(*grid))
@@ -384,6 +418,8 @@ def _joined_cases(rng: torch.Generator) -> list[Case]:
         case("only one", _table(rng, *grid)),
         case("only one, which looks at the key alone", FIRST_KEY),
         case("none at all"),
+        Case("none at all, asked about one cell as vmap does", (), indices=one_cell),
+        Case("two, asked about one cell as vmap does", (CAUSAL, FIRST_KEY), indices=one_cell),
         case("a single cell", CAUSAL, FIRST_KEY, _window(1), grid=(1, 1, 1, 1)),
     ]
 
@@ -408,7 +444,8 @@ def _joins(oracle: Callable[..., Any], join: Join, of_none: bool, *own: Misconce
     three = (FIRST_KEY, CAUSAL, _window(2))
     word, builtin = ("and", all) if of_none else ("or", any)
     of_two: Callable[[Any, Any], Any] = operator.and_ if of_none else operator.or_
-    return _spec(oracle, 1, _joined_cases, _sizes(three, three, GRIDS), **LOOPED_MASK_FUNCTION)(
+    # The second call is of none, which a function may answer in a branch of its own.
+    return _spec(oracle, 1, _joined_cases, _sizes(three, (), GRIDS), **LOOPED_MASK_FUNCTION)(
         *own,
         misconception(
             "binds only two",
@@ -416,6 +453,21 @@ def _joins(oracle: Callable[..., Any], join: Join, of_none: bool, *own: Misconce
             *(_joined(lambda answers: join((answers[0], answers[1])), none) for none in (None, of_none)),
             _joined(lambda answers: join(answers[:2]), of_none),
             _joined(lambda answers: join((answers[0], answers[-1])), of_none),
+        ),
+        misconception(
+            "only the first counts",
+            "Only the first is asked: a `return` inside the loop ends it in its first round. Return behind the loop.",
+            *(_joined(lambda answers: answers[0], none) for none in (of_none, not of_none, None)),
+        ),
+        misconception(
+            "query and key swapped in the call",
+            "Each mask function takes (b, h, q_idx, kv_idx) in this order: here the query is handed over as the key.",
+            lambda *mask_mods: lambda b, h, q, k: _joined(join, of_none)(*mask_mods)(b, h, k, q),
+        ),
+        misconception(
+            "sentences and heads swapped",
+            "b is the sentence and comes first, h the head: hand the four over in the order in which they came.",
+            lambda *mask_mods: lambda b, h, q, k: _joined(join, of_none)(*mask_mods)(h, b, q, k),
         ),
         misconception(
             "only the last counts",
@@ -435,6 +487,7 @@ def _joins(oracle: Callable[..., Any], join: Join, of_none: bool, *own: Misconce
             "votes counted",
             "This says how many say yes: a bool is wanted. `&` and `|` keep bools bool.",
             _joined(sum),
+            lambda *mask_mods: lambda b, h, q, k: sum((m(b, h, q, k) for m in mask_mods), torch.zeros_like(q)),
             *(_joined(lambda answers, to=to: sum(map(to, answers))) for to in (Tensor.long, Tensor.int, Tensor.float)),  # type: ignore[misc]
         ),
         misconception(
@@ -556,17 +609,11 @@ def sliding_window_mod(sliding_window: int) -> MaskFunction:
     return mask_function
 
 
-def _behind(past: int, *grid: int) -> tuple[Tensor, ...]:
-    """A grid whose queries stand behind a cache of ``past`` positions."""
-    b, h, q, k = index_grid(*grid)  # type: ignore[arg-type]
-    return b, h, q + past, k
-
-
 def _window_cases(rng: torch.Generator) -> list[Case]:
     query, key, window = integer(rng, 4, 6), integer(rng, 7, 8), integer(rng, 3, 4)
 
-    def case(about: str, window: int, *grid: int, past: int = 0) -> Case:
-        return Case(about, (window,), indices=_behind(past, *grid))
+    def case(about: str, window: int, *grid: int, past: int = 0, first_key: int = 0) -> Case:
+        return Case(about, (window,), indices=_far(past, first_key, *grid))
 
     return [
         case("a window of 2 on four words", 2, 1, 1, 4, 4),
@@ -575,6 +622,9 @@ def _window_cases(rng: torch.Generator) -> list[Case]:
         case("more queries than keys", 3, 2, 3, 6, 4),
         case("two new words behind a cache of three", 3, 2, 3, 2, 5, past=3),
         case("one query behind a cache", 2, 2, 3, 1, 6, past=5),
+        case("queries from 7 on, keys from 5 on", 3, 2, 3, 2, 4, past=7, first_key=5),
+        case("two words five thousand on", 300, 1, 2, 2, 320, past=5000, first_key=4684),
+        Case("indices as FlexAttention's, int32", (3,), indices=_as_int32(_far(5000, 4996, 2, 3, 4, 7))),
         case("a window of 1", 1, 1, 2, 3, 5),
         case("as wide as the queries", 4, 1, 2, 4, 6),
         case("as wide as the keys", 5, 1, 2, 6, 5),
@@ -657,6 +707,7 @@ SLIDING_WINDOW_MOD = _spec(
         _refuses(lambda window: window < 0),
         _refuses(lambda window: window == 0),
         _refuses(lambda window: window < 1, AssertionError),
+        lambda window: _asked(_in_window)(max(window, 1)),
     ),
     *_as_function(_in_window, _windowed, returned=(_refuses(lambda window: window < 1, returns=False),)),
 )
@@ -716,9 +767,13 @@ def _padding_cases(rng: torch.Generator) -> list[Case]:
         case("an empty sentence", attention_mask([0, 3], 4), 3, 4),
         case("no padding", torch.ones(2, key, dtype=torch.long), 3, 2),
         case("a single word", torch.tensor([[1]]), 1, 1),
-        case("a single position", torch.tensor([[0], [1]]), 3, 2),
+        case("a single position of padding", torch.tensor([[0]]), 1, 1),
+        case("sentences of one position", torch.tensor([[0], [1]]), 3, 2),
         Case("asked about the second sentence alone", (gaps,), indices=_second_row_of(2, 3, 4, 5)),
         Case("asked about the first three keys", (gaps.flip(0),), indices=index_grid(2, 3, 4, 3)),
+        Case("asked about the last three keys", (gaps,), indices=_far(1, 2, 2, 3, 4, 3)),
+        Case("asked backwards", (gaps,), indices=_backwards(2, 3, 5, 5)),
+        Case("indices as FlexAttention's, int32", (gaps,), indices=_as_int32(index_grid(2, 3, 4, 5))),
     ]
 
 
@@ -763,6 +818,7 @@ PADDING_MOD = _spec(padding_mod, 1, _padding_cases, PADDING_SIZES, practice=True
     ),
     *_as_function(
         lambda b, h, q, k, mask: mask[b, k] == 1,
+        truths=(_asked(lambda b, h, q, k, mask: not mask[b, k]),),
         returned=(_nothing, lambda mask: mask == 1, lambda mask: (mask == 1)[:, None, None]),
     ),
 )
@@ -826,8 +882,12 @@ def _document_cases(rng: torch.Generator) -> list[Case]:
         case("a single word", [[0]]),
         case("a single position of padding", [[-1], [3]], heads=2),
         Case("asked about the second row alone", (PACKED,), indices=_second_row_of(2, 1, 9, 9)),
-        Case("asked by the last three", (PACKED,), indices=_behind(6, 2, 2, 3, 9)),
+        Case("asked by the last three", (PACKED,), indices=_far(6, 0, 2, 2, 3, 9)),
         Case("asked about the first four keys", (PACKED,), indices=index_grid(2, 1, 9, 4)),
+        Case("asked about the last five keys", (PACKED,), indices=_far(2, 4, 2, 2, 4, 5)),
+        Case("asked backwards", (PACKED,), indices=_backwards(2, 2, 9, 9)),
+        Case("indices as FlexAttention's, int32", (PACKED,), indices=_as_int32(index_grid(2, 2, 9, 9))),
+        case("large numbers", [[7, 7, 263, 263, 2048, 2049, 2049], [1000, 1001, 1000, -1, 255, 256, 0]]),
     ]
 
 
@@ -835,12 +895,18 @@ def _one_document(asking: Tensor, asked: Tensor) -> Tensor:
     return (asking == asked) & (asking != -1)
 
 
+#: Two numbers compared, with padding left out or not.
+SAME: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (_one_document, torch.eq)
+
+
 def _documents(rule: Callable[[Tensor, Tensor], Any], row: Callable[..., Any] = lambda b, h: b) -> Callable[..., Any]:
     """A rule about the documents of query and key, in the row that ``row`` picks."""
     return _asked(lambda b, h, q, k, ids: rule(ids[row(b, h), q], ids[row(b, h), k]))
 
 
-DOCUMENT_SIZES = _sizes((PACKED[:, :5],), (PACKED.repeat(2, 1)[:3],), GRIDS)
+#: The larger one has more documents, too: whoever goes through them one by one does more work.
+FEW, MANY = torch.tensor([[0, 0, 1, -1], [1, 1, 0, 0]]), torch.tensor([[0, 1, 2, 3, 4, 5, -1, 6, 6]] * 3)
+DOCUMENT_SIZES = _sizes((FEW,), (MANY,), (index_grid(2, 3, 4, 4), index_grid(3, 4, 9, 9)))
 
 DOCUMENT_MOD = _spec(document_mod, 2, _document_cases, DOCUMENT_SIZES, **MASK_FUNCTION)(
     misconception(
@@ -889,6 +955,16 @@ DOCUMENT_MOD = _spec(document_mod, 2, _document_cases, DOCUMENT_SIZES, **MASK_FU
         "Inside a document, everybody sees everybody: `and_masks` joins a causal mask function where one is wanted.",
         _asked(lambda b, h, q, k, ids: _one_document(ids[b, q], ids[b, k]) & (k <= q)),
     ),
+    misconception(
+        "indices unused",
+        "This answers about all rows and places, whatever was asked: look up `[b, q_idx]` and `[b, kv_idx]`.",
+        *(_asked(lambda b, h, q, k, ids, same=same: same(ids[:, None, :, None], ids[:, None, None])) for same in SAME),  # type: ignore[misc]
+    ),
+    misconception(
+        "indexed twice",
+        "`[b][q_idx]` takes rows and then rows of these: index once, with both, `[b, q_idx]`.",
+        *(_asked(lambda b, h, q, k, ids, same=same: same(ids[b][q], ids[b][k])) for same in SAME),  # type: ignore[misc]
+    ),
     *_as_function(
         lambda b, h, q, k, ids: _one_document(ids[b, q], ids[b, k]),
         returned=(_nothing, lambda ids: ids[:, :, None] == ids[:, None]),
@@ -932,8 +1008,11 @@ def attention_sink_mod(sliding_window: int, num_sinks: int) -> MaskFunction:
 def _sink_cases(rng: torch.Generator) -> list[Case]:
     window, sinks = integer(rng, 2, 3), integer(rng, 1, 2)
 
-    def case(about: str, window: int, sinks: int, *grid: int, past: int = 0) -> Case:
-        return Case(about, (window, sinks), indices=_behind(past, *grid))
+    def case(about: str, window: int, sinks: int, *grid: int, past: int = 0, first_key: int = 0) -> Case:
+        return Case(about, (window, sinks), indices=_far(past, first_key, *grid))
+
+    b, h, q, _ = _far(5000, 0, 2, 3, 2, 1)
+    ends = b, h, q, torch.tensor([0, 1, 2, 3, 4, 60, 4998, 4999, 5000, 5001, 5002])[None, None, None]
 
     return [
         case("a window of 2, one sink", 2, 1, 1, 1, 5, 5),
@@ -948,6 +1027,10 @@ def _sink_cases(rng: torch.Generator) -> list[Case]:
         case("more queries than keys", 2, 1, 1, 2, 7, 4),
         case("two queries behind a cache of six", 2, 1, 2, 3, 2, 8, past=6),
         case("one query behind a cache", 3, 2, 2, 3, 1, 9, past=8),
+        case("queries from 7 on, keys from 5 on", 2, 6, 2, 3, 3, 5, past=7, first_key=5),
+        Case("queries 5000 and 5001, keys 0 to 4, 60 and 4998 to 5002", (3, 2), indices=ends),
+        Case("a wide window five thousand on", (300, 40), indices=_far(5000, 4684, 1, 2, 2, 320)),
+        Case("indices as FlexAttention's, int32", (2, 4), indices=_as_int32(ends)),
         case("as many sentences as heads, queries and keys", 1, 1, 4, 4, 4, 4),
         case("a single word", 1, 1, 1, 1, 1, 1),
     ]
@@ -987,6 +1070,18 @@ ATTENTION_SINK_MOD = _spec(attention_sink_mod, 1, _sink_cases, _sizes((2, 1), (3
         "window + 1",
         "The query itself counts: a window of 2 shows it and one key before it, so the distance stays below the window.",
         _sinks(lambda steps, k, window, sinks: (steps >= 0) & ((steps <= window) | (k < sinks))),
+    ),
+    misconception(
+        "window - 1",
+        "One key too few: `sliding_window` counts the query itself and `sliding_window - 1` keys before it.",
+        _sinks(lambda steps, k, window, sinks: (steps >= 0) & ((steps < window - 1) | (k < sinks))),
+        _sinks(lambda steps, k, window, sinks: (steps >= 0) & ((steps < max(window - 1, 1)) | (k < sinks))),
+    ),
+    misconception(
+        "one sink for all",
+        "This keeps the first key alone, whatever `num_sinks` says: compare the key's place with that number.",
+        _sinks(lambda steps, k, window, sinks: (steps >= 0) & ((steps < window) | (k == 0))),
+        _sinks(lambda steps, k, window, sinks: (steps >= 0) & ((steps < window) | (k < min(sinks, 1)))),
     ),
     misconception(
         "one sink too many",
@@ -1060,6 +1155,7 @@ def _ids_cases(rng: torch.Generator) -> list[Case]:
         case("documents of one word", [0, 1, 2, 3], 4),
         Case("drawn lengths", (drawn, int(drawn[-1]) + integer(rng, 1, 3))),
         Case("drawn lengths, nothing left", (drawn, int(drawn[-1]))),
+        case("forty documents of two words, and padding", list(range(0, 81, 2)), 83),
         case("no document", [0], 3),
         case("empty documents alone", [0, 0, 0], 2),
         case("a single position", [0, 1], 1),
@@ -1114,8 +1210,9 @@ DOCUMENT_IDS = _spec(document_ids, 2, _ids_cases, BORDER_SIZES)(
     ),
     misconception(
         "the rest numbered on",
-        "What lies behind the last border is of no document: −1, not one number more.",
+        "What lies at or behind the last border is of no document: −1, not one number more.",
         _counted(_document, None),
+        _counted(_document, torch.gt),
     ),
     misconception(
         "the rest counted as the last document",
@@ -1192,6 +1289,7 @@ def _packed_cases(rng: torch.Generator) -> list[Case]:
         case("no padding", [[0, 0, 0, 1, 1], [0, 1, 1, 1, 1]]),
         case("numbers that fall", [[9, 9, 4, 4, 4, 0], [2, 1, 1, 0, 0, 0]]),
         case("a row goes on with the last number of the row before", [[0, 1, 1], [1, 1, 0], [0, 0, 0]]),
+        case("large numbers", [[1000, 1000, 2000, 7, 7, 263], [263, 2049, 2048, 2048, 15, 16]]),
         case("padding between", [[0, 0, 0, -1, 1, 1], [1, -1, -1, 0, 0, 0]]),
         case("much padding in front", [[-1, -1, -1, 0, 0, 1], [0, 0, 1, 1, 1, 1]]),
         case("as many rows as positions", [[0, 0, 1, 1], [0, 1, 1, 1], [0, 0, 0, -1], [-1, 0, 0, 1]]),
@@ -1231,9 +1329,7 @@ def _both_ways(positions: Positions) -> tuple[Positions, Positions]:
     return lambda ids: positions(ids).masked_fill(ids == -1, 0), positions
 
 
-PACKED_SIZES = _sizes((PACKED[:, :4],), (PACKED.repeat(2, 1)[:3],))
-
-PACKED_POSITION_IDS = _spec(packed_position_ids, 2, _packed_cases, PACKED_SIZES)(
+PACKED_POSITION_IDS = _spec(packed_position_ids, 2, _packed_cases, _sizes((FEW,), (MANY,)))(
     misconception(
         "never restarts",
         "Each document is a text of its own, whose first token has position 0: restart where the number changes.",
@@ -1256,6 +1352,12 @@ PACKED_POSITION_IDS = _spec(packed_position_ids, 2, _packed_cases, PACKED_SIZES)
         "The first token of each document has position 0: take 1 off.",
         *_both_ways(lambda ids: _since(_compared(ids)) + 1),
         lambda ids: _restarted(ids) + 1,
+    ),
+    misconception(
+        "starts added up",
+        "The last start counts, not the sum of all so far: their running *maximum* (cummax) carries it to the right.",
+        *_both_ways(lambda ids: _at(ids) - (_at(ids) * _compared(ids)).cumsum(1)),
+        *_both_ways(lambda ids: (_at(ids) - (_at(ids) * _compared(ids)).cumsum(1)).clamp(min=0)),
     ),
     misconception(
         "runs through padding",
@@ -1306,7 +1408,8 @@ def block_map(allowed: Bool[Tensor, "query key"], block_size: int) -> Int[Tensor
         4     ■  ■ │ ■  ■ │ ■                2  2  2         2 needs none
 
     Where `block_size` does not divide a length, the last blocks have fewer cells; only cells that are there count, so that
-    a block at the edge is full when all of its own cells are allowed.
+    a block at the edge is full when all of its own cells are allowed. Tensor operations alone count: no loop over blocks or
+    cells.
 
     Args:
         allowed: bool, True = may attend, at least one query and one key.
@@ -1341,6 +1444,8 @@ def _block_cases(rng: torch.Generator) -> list[Case]:
     all_but_two = torch.ones(4, 6, dtype=torch.bool)
     all_but_two[1, 2] = all_but_two[3, 5] = False
     strips = torch.tensor([[1, 0, 1, 1, 0, 0, 1]]).bool().expand(5, 7)
+    all_but_one = torch.ones(17, 17, dtype=torch.bool)
+    all_but_one[3, 5] = False
     return [
         Case("causal, five words in blocks of 2", (_causal(5, 5), 2)),
         Case("causal, six words in blocks of 2", (_causal(6, 6), 2)),
@@ -1357,6 +1462,8 @@ def _block_cases(rng: torch.Generator) -> list[Case]:
         Case("ragged below alone", (_causal(5, 4), 2)),
         Case("drawn cells", (coin(rng, 2 * block, 3 * block), block)),
         Case("drawn cells, ragged", (coin(rng, 2 * block + 1, 3 * block - 1, heads=0.8), block)),
+        Case("blocks of 256 cells, full", (torch.ones(17, 17, dtype=torch.bool), 16)),
+        Case("blocks of 256 cells, one of which lacks a cell", (all_but_one, 16)),
         Case("blocks of one cell", (coin(rng, 3, 4), 1)),
         Case("one block for all", (_causal(4, 4), 4)),
         Case("a block larger than the mask, full", (torch.ones(3, 2, dtype=torch.bool), 5)),
@@ -1383,6 +1490,10 @@ def _pooled(what: str, filler: bool) -> Pool:
 ANY, ALL = _pooled("any", False), _pooled("all", True)
 
 
+def _any_and_all(cells: Tensor) -> Tensor:
+    return cells.any(2).long() + cells.all(2).long()
+
+
 def _kinds(
     partial: int = 1,
     full: int = 2,
@@ -1401,7 +1512,7 @@ def _kinds(
     return answer
 
 
-BLOCK_MAP = _spec(block_map, 3, _block_cases, _sizes((_causal(5, 7), 3), (_causal(13, 17), 3)), practice=True)(
+BLOCK_MAP = _spec(block_map, 3, _block_cases, _sizes((_causal(5, 7), 3), (_causal(13, 17), 4)), practice=True)(
     misconception(
         "full and partial swapped",
         "2 is a full block, whose cells are all allowed; 1 is a partial one.",
@@ -1421,6 +1532,18 @@ BLOCK_MAP = _spec(block_map, 3, _block_cases, _sizes((_causal(5, 7), 3), (_causa
         "ragged edge cut off",
         "The cells that do not fill a block are there as well: round the number of blocks up.",
         _kinds(mask=lambda allowed, size: allowed[: len(allowed) // size * size, : allowed.shape[1] // size * size]),
+        lambda allowed, size: _any_and_all(allowed.unfold(0, size, size).unfold(1, size, size).flatten(2)),
+        lambda allowed, size: _any_and_all(
+            allowed.view(len(allowed) // size, size, -1, size).transpose(1, 2).flatten(2)
+        ),
+        lambda allowed, size: _any_and_all(
+            allowed.view(len(allowed) // size, size, allowed.shape[1] // size, size).transpose(1, 2).flatten(2)
+        ),
+    ),
+    misconception(
+        "axes swapped",
+        "The rows of the map are blocks of queries, its columns blocks of keys, as in the mask.",
+        _kinds(form=lambda kinds: kinds.T),
     ),
     misconception(
         "full not told from partial",
@@ -1505,6 +1628,8 @@ def _tree_cases(rng: torch.Generator) -> list[Case]:
         case("branches of three lengths", -1, 0, 0, 0, 1, 2, 4),
         case("a drawn tree", *drawn(integer(rng, 6, 9), 1)),
         case("a drawn wood", *drawn(integer(rng, 6, 9), 3)),
+        case("a chain of forty", *range(-1, 39)),
+        case("a drawn wood of thirty", *drawn(30, 2)),
         case("a single node", -1),
         case("two nodes", -1, 0),
         case("no node"),
@@ -1544,11 +1669,21 @@ TREE_SIZES = _sizes((torch.tensor([-1, 0, 0, 1]),), (torch.tensor([-1, 0, 0, 1, 
 
 TREE_ATTENTION_MASK = _spec(tree_attention_mask, 3, _tree_cases, TREE_SIZES, practice=True, **LOOPED_MASK)(
     misconception(
-        "parent only",
-        "The parent has a parent, too: go on up until there is none, and let the node see all of them.",
-        lambda parents: _up(parents, 1),
+        "not up to the root",
+        "The parent has a parent, too: go on up until there is none, however many they are, and see all of them.",
         lambda parents: _up(parents, 1) & ~_self(parents),
-        lambda parents: _up(parents, 2),
+        *(lambda parents, steps=steps: _up(parents, steps) for steps in (1, 2, 3, 4)),
+    ),
+    misconception(
+        "root 0 left out",
+        "0 is a node, the first root: go on up until the parent is −1, and not only while it is above 0.",
+        lambda parents: _ancestors(parents) & (torch.arange(len(parents), device=parents.device) > 0) | _self(parents),
+    ),
+    misconception(
+        "siblings seen",
+        "A sibling has the same parent, but it is another continuation: only what lies on the way up is seen.",
+        lambda parents: _ancestors(parents) | (parents[:, None] == parents),
+        lambda parents: _ancestors(parents) | (parents[:, None] == parents) & (parents >= 0),
     ),
     misconception(
         "plain causal",

@@ -53,6 +53,8 @@ class Property:
 
 INPUTS_UNCHANGED = Property("inputs unchanged")
 DEVICE = Property("device")
+#: The same, measured on both sizes: where the second one takes another branch.
+DEVICE_OF_BOTH = Property("device", {"both": True})
 NO_LOOP = Property("no loop")
 #: What every function owes; the order is the order of measuring, and the first broken one is reported.
 ALWAYS = (INPUTS_UNCHANGED, DEVICE, NO_LOOP)
