@@ -323,6 +323,27 @@ def of_none_elsewhere(say, join):
     return joined
 
 
+def renamed(say, join):
+    """One rule after the other under one name; asked, each asks the newest, which is itself."""
+
+    def joined(*mask_mods):
+        def start(b, h, q_idx, kv_idx):
+            return torch.full_like(q_idx, say, dtype=torch.bool)
+
+        def behind(m):
+            def rule(b, h, q_idx, kv_idx):
+                return join(result(b, h, q_idx, kv_idx), m(b, h, q_idx, kv_idx))
+
+            return rule
+
+        result = start
+        for m in mask_mods:
+            result = behind(m)
+        return result
+
+    return joined
+
+
 def refuses_by_assertion(sliding_window):
     if sliding_window < 1:
         raise AssertionError(f"a window of {sliding_window}")
@@ -657,6 +678,7 @@ MISTAKES: dict = {
     ],
     "and_masks": [
         ("device forgotten", of_none_elsewhere(True, torch.logical_and)),
+        ("the new one asks itself", renamed(True, torch.logical_and)),
         ("binds only two", two_of_them(torch.logical_and)),
         ("only the last counts", in_a_loop(True, torch.logical_and)),
         ("only the last counts", overwritten(True)),
@@ -694,6 +716,7 @@ MISTAKES: dict = {
     ],
     "or_masks": [
         ("device forgotten", of_none_elsewhere(False, torch.logical_or)),
+        ("the new one asks itself", renamed(False, torch.logical_or)),
         ("binds only two", two_of_them(torch.logical_or)),
         ("only the last counts", in_a_loop(False, torch.logical_or)),
         ("only the last counts", overwritten(False)),

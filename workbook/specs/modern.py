@@ -424,6 +424,18 @@ def _joined_cases(rng: torch.Generator) -> list[Case]:
     ]
 
 
+def _asking_itself(join: "Join", of_none: bool) -> Callable[..., Any]:
+    """Joins one by one under a single name, which means the newest rule by the time that it is asked."""
+
+    def joined(*mask_mods: Any) -> Callable[..., Any]:
+        name: dict[str, Callable[..., Any]] = {"rule": lambda b, h, q, k: (q >= 0) & of_none}
+        for mask_mod in mask_mods:
+            name["rule"] = lambda *cell, mask_mod=mask_mod: join((name["rule"](*cell), mask_mod(*cell)))
+        return name["rule"]
+
+    return joined
+
+
 Answers = tuple[Tensor, ...]
 Join = Callable[[Answers], Any]
 
@@ -453,6 +465,11 @@ def _joins(oracle: Callable[..., Any], join: Join, of_none: bool, *own: Misconce
             *(_joined(lambda answers: join((answers[0], answers[1])), none) for none in (None, of_none)),
             _joined(lambda answers: join(answers[:2]), of_none),
             _joined(lambda answers: join((answers[0], answers[-1])), of_none),
+        ),
+        misconception(
+            "the new one asks itself",
+            "A name is looked up when the rule is asked, and by then it is the new rule's own: keep a list of `mask_mods`.",
+            _asking_itself(join, of_none),
         ),
         misconception(
             "only the first counts",
