@@ -264,6 +264,13 @@ def test_difference_draws_three_grids():
     assert "row coffee does not see like and may" in picture.alt
 
 
+def test_the_name_of_a_single_panel_has_room_above_the_axis():
+    bare, named = (figures.mask_grid(drawn, TOKENS_B).figure for drawn in (CAUSAL, {"one": CAUSAL}))
+    height = {text.get_text(): text.get_position()[1] for text in named.findobj(Text)}
+    assert abs(height["one"] - height["key (who is asked) →"]) > 20
+    assert named.get_figheight() > bare.get_figheight()
+
+
 def test_the_legend_of_a_difference_says_what_is_compared():
     words = [
         [str(text.get_text()) for text in figures.difference(CAUSAL, PADDING_A, **said).figure.findobj(Text)]

@@ -406,7 +406,7 @@ def draw_panels(
 
     legend_width = legend_start(means) + 25 + text_width(means[1], 12) + 8
 
-    many = len(panels) > 1
+    many, name_room = len(panels) > 1, 28 if any(panel.name for panel in panels) else 0
     layouts = [
         layout_for(
             panel.queries,
@@ -447,7 +447,7 @@ def draw_panels(
         top = max(layouts[index].top for index in shelf)
         body = max(max(layouts[index].height * len(panels[index].queries), needed) for index in shelf)
         shelf_tops.append(top)
-        heights.append((28 if many else 0) + 22 + top + body + (22 if any(notes[index] for index in shelf) else 0) + 16)
+        heights.append(name_room + 22 + top + body + (22 if any(notes[index] for index in shelf) else 0) + 16)
     margin, head = 20, 36 if title else 8
     inner = max(
         [sum(widths[index] for index in shelf) + 36 * (len(shelf) - 1) for shelf in shelves]
@@ -462,7 +462,7 @@ def draw_panels(
         for index in shelf:
             panel, layout = panels[index], layouts[index]
             x = left + axis_room + layout.left
-            y = shelf_y + (28 if many else 0) + 26 + top
+            y = shelf_y + name_room + 26 + top
             if panel.name:
                 canvas.text(x, shelf_y + 16, panel.name, size=14, bold=True, across="left")
             columns = max(len(panel.keys), 1)
