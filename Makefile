@@ -5,8 +5,8 @@ ARGS ?=
 
 VENV := .venv
 READY := $(VENV)/.ready
-# As many processes as there are cores (pytest-xdist), four at most: each imports torch.
-PARALLEL := -n auto --maxprocesses 4
+# As many processes as there are cores (pytest-xdist), four at most: each imports torch. Who is done takes from the others.
+PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(VENV)/bin/python -m pip install -qq -c constraints.txt
 
 .DEFAULT_GOAL := help
