@@ -225,12 +225,12 @@ class SelfAttention(nn.Module):
 
     def __init__(self, allowed: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
-        self.project, self.allowed = nn.Linear(12, 36), allowed
+        self.project, self.out, self.allowed = nn.Linear(12, 36), nn.Linear(12, 12), allowed
 
     def forward(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
         query, key, value = self.project(hidden).chunk(3, dim=-1)
         scores = (query @ key.mT).masked_fill(~self.allowed(attention_mask), -torch.inf)
-        return hidden + scores.softmax(-1) @ value
+        return hidden + self.out(scores.softmax(-1) @ value)  # `out` is handed the leak, and is not to blame
 
 
 class Layers(nn.Module):
@@ -278,8 +278,11 @@ def test_an_audit_names_the_first_layer_that_leaks(rules: Any, allowed: Tensor, 
     assert list(found.moved)[-1] == "(the model)"
     assert torch.equal(found.moved["embed"], torch.eye(LENGTH, dtype=torch.bool))
     finished = list(found.moved)
-    for name in finished[: finished.index(first or "(the model)")]:  # nothing leaks before the module that is to blame
-        assert found.leaks(name) == [], name
+    for name in finished[
+        : finished.index(first or "(the model)")
+    ]:  # nothing leaks before, but in parts of who is to blame
+        if not name.startswith(f"{first}."):
+            assert found.leaks(name) == [], name
     if first is None:
         assert str(found).startswith(f"No leak: in none of {len(found.moved)} modules")
     else:
@@ -346,8 +349,10 @@ def test_a_module_that_is_used_twice_has_two_entries() -> None:
     moved = audit(model.eval(), SENTENCE, TRIANGLE, attention_mask=WORDS).moved
     assert [name for name in moved if name.startswith("layers.0")] == [
         "layers.0.project",
+        "layers.0.out",
         "layers.0",
         "layers.0.project (call 2)",
+        "layers.0.out (call 2)",
         "layers.0 (call 2)",
     ]
 
