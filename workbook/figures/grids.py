@@ -406,7 +406,8 @@ def draw_panels(
 
     legend_width = legend_start(means) + 25 + text_width(means[1], 12) + 8
 
-    many, name_room = len(panels) > 1, 28 if any(panel.name for panel in panels) else 0
+    many = len(panels) > 1
+    name_room = 28 if any(panel.name for panel in panels) else 0
     layouts = [
         layout_for(
             panel.queries,
