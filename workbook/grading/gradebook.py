@@ -30,7 +30,12 @@ class Grader(Protocol):
 
 @dataclass(frozen=True)
 class GradedSubmission:
-    """One row of the gradebook: the verdicts of a submission, or why it could not be read (then there are none)."""
+    """One row of the gradebook: the verdicts of a submission, or why it could not be read (then there are none).
+
+    ``isolation`` says where its code ran ("sandbox", "processes", or "" where none ran); ``imports`` are what it imports
+    beyond torch and the plain standard library, for the instructor to read; ``counts`` is false for a submission that a
+    later one of the same student replaces.
+    """
 
     name: str
     student: str
@@ -38,6 +43,9 @@ class GradedSubmission:
     readable: bool
     verdicts: "tuple[Verdict, ...]"
     max_points: int
+    isolation: str = ""
+    imports: tuple[str, ...] = ()
+    counts: bool = True
 
     @property
     def points(self) -> int | None:
@@ -59,6 +67,9 @@ class GradedSubmission:
             "status": self.status,
             "points": self.points,
             "max_points": self.max_points,
+            "isolation": self.isolation,
+            "imports": list(self.imports),
+            "counts": self.counts,
             "verdicts": [verdict.to_json() for verdict in self.verdicts],
         }
 

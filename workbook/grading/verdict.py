@@ -1,5 +1,6 @@
 """What is said of one answer. Everything that shows a verdict takes this value, and nothing else compares tensors."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -51,6 +52,12 @@ class Verdict:
     def to_json(self) -> dict[str, Any]:
         """Return the verdict as plain values."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Verdict":
+        """Return the verdict that ``to_json`` wrote."""
+        grids = values["grids"]
+        return cls(**{**values, "grids": None if grids is None else Grids(**grids)})
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         from workbook.grading.feedback import as_html, as_plain_text
