@@ -14,6 +14,7 @@ from workbook.grading.judge import Answer, Examination, Here, answer, examinatio
 from workbook.grading.runner import Outcome, Raised, undecorated
 from workbook.grading.worker import Worker
 from workbook.specs import Spec, specs
+from workbook.specs.specification import misconception
 from workbook.specs.stubs import topic_source
 from workbook.topic_files import load_solution, load_topic
 
@@ -155,7 +156,9 @@ class Separated:
             if known.differs(other, case):
                 self.case[pair] = case
                 return case
-        return NEVER if judging._is(exam, known_answer=known.answer, answer=other.answer) else OTHERWISE
+        its = judging._known(exam, misconception("its name", "Its advice.", len), known.answer)
+        same = its.broken == judging._broken_kind(exam, other.answer)
+        return NEVER if same and judging._is(exam, its, other.answer, other.outcomes) else OTHERWISE
 
 
 OTHERWISE, NEVER = -1, -2

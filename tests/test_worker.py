@@ -13,7 +13,7 @@ import pytest
 
 from workbook import course
 from workbook.grading.verdict import Verdict
-from workbook.grading.worker import Worker, WorkerLost
+from workbook.grading.worker import Worker, WorkerLost, function_seed
 from workbook.specs import Spec, spec, specs
 from workbook.specs.stubs import topic_source
 
@@ -64,7 +64,7 @@ def test_the_child_says_of_a_function_what_is_said_here(worker: Worker) -> None:
     exec(source, names)
     there = grade(worker, source.encode(), (MASK, MEAN), seed=7)
     for found in (MASK, MEAN):
-        assert there[found.name] == examine(found, 7, Here(names[found.function]))
+        assert there[found.name] == examine(found, function_seed(7, found), Here(names[found.function]))
         assert there[found.name].misconception is not None
 
 

@@ -54,6 +54,17 @@ class Difference:
     name: str = ""
 
 
+@dataclass(frozen=True)
+class Known:
+    """What one wrong implementation of a misconception answers: as observed, in which cases that is wrong, what it breaks."""
+
+    misconception: Misconception
+    answer: Answer
+    outcomes: tuple[Outcome, ...]
+    wrong: tuple[bool, ...]
+    broken: str | None
+
+
 class Respondent(Protocol):
     """Somebody who answers: this process, or a child that runs a submission."""
 
@@ -112,12 +123,12 @@ class Examination:
         return None
 
     @cached_property
-    def misconceptions(self) -> tuple[tuple[Misconception, "Answer"], ...]:
-        """Each wrong implementation's own answer, judged and measured like a learner's."""
+    def misconceptions(self) -> tuple["Known", ...]:
+        """What each wrong implementation answers, judged and measured like a learner's."""
         return tuple(
-            (known, answer(self, Here(implementation)))
-            for known in self.spec.misconceptions
-            for implementation in known.implementations
+            _known(self, misconception, answer(self, Here(implementation)))
+            for misconception in self.spec.misconceptions
+            for implementation in misconception.implementations
         )
 
 
@@ -141,16 +152,22 @@ def examination(name: str, seed: int) -> Examination:
 
 def examine(spec: Spec, seed: int, respondent: Respondent) -> Verdict:
     """Ask the respondent all that the seed draws and judge what it says."""
-    return judge(spec, answer(examination(spec.name, seed), respondent))
+    exam = examination(spec.name, seed)
+    return _judged(exam, *_collected(exam, respondent))
 
 
 def answer(exam: Examination, respondent: Respondent) -> Answer:
     """Collect an answer: the cases, and the properties once the values are right."""
+    return _collected(exam, respondent)[0]
+
+
+def _collected(exam: Examination, respondent: Respondent) -> tuple[Answer, "Wrong"]:
     spec = exam.spec
     given = Answer(spec.name, exam.seed, respondent.outcomes(spec, exam.cases))
-    if next(_wrong(exam, given), None) is not None:
-        return given
-    return replace(given, measured=respondent.measured(spec, spec.properties, exam.small, exam.large))
+    wrong = list(_wrong(exam, given))
+    if not wrong:
+        given = replace(given, measured=respondent.measured(spec, spec.properties, exam.small, exam.large))
+    return given, wrong
 
 
 def judge(spec: Spec, answer: Answer) -> Verdict:
@@ -161,7 +178,15 @@ def judge(spec: Spec, answer: Answer) -> Verdict:
         answer: its outcomes on the cases of ``answer.seed``, and what was measured.
     """
     exam = examination(spec.name, answer.seed)
-    wrong = list(_wrong(exam, answer))
+    return _judged(exam, answer, list(_wrong(exam, answer)))
+
+
+#: The failing cases, in order: the number of each and what differs there.
+Wrong = list[tuple[int, Difference]]
+
+
+def _judged(exam: Examination, answer: Answer, wrong: Wrong) -> Verdict:
+    spec = exam.spec
     base = Verdict(
         spec.name,
         "passed",
@@ -251,6 +276,8 @@ def difference(
     That leaf, or every leaf for ``None``, is what ``reading`` is about: an additive mask is compared exactly, a weight of 0
     has to be 0.
     """
+    if type(wanted) is Tensor and type(came) is Tensor and wanted.dtype == came.dtype and torch.equal(wanted, came):
+        return None  # as most are, and this is the quick way to see it
     leaves: list[tuple[Any, Any, str]] = []
     if not _same_structure(wanted, came, leaves):
         return Difference("structure", wanted, came)
@@ -349,34 +376,41 @@ def _gradient_fault(wanted: Any, came: Any) -> str | None:
 
 def _named(exam: Examination, answer: Answer, verdict: Verdict) -> Verdict:
     """Add the misconception whose own implementation gives this very answer."""
-    for known, its_answer in exam.misconceptions:
-        if _is(exam, known_answer=its_answer, answer=answer):
-            return replace(verdict, misconception=known.name, advice=known.advice)
+    outcomes = [observed(exam.spec, case, outcome) for case, outcome in zip(exam.cases, answer.outcomes, strict=True)]
+    broken = _broken_kind(exam, answer)
+    for known in exam.misconceptions:
+        if known.broken == broken and _is(exam, known, answer, outcomes):
+            return replace(verdict, misconception=known.misconception.name, advice=known.misconception.advice)
     return verdict
 
 
-def _is(exam: Examination, known_answer: Answer, answer: Answer) -> bool:
+def _known(exam: Examination, misconception: Misconception, answer: Answer) -> Known:
+    outcomes = tuple(
+        observed(exam.spec, case, outcome) for case, outcome in zip(exam.cases, answer.outcomes, strict=True)
+    )
+    wrong = {place for place, _ in _wrong(exam, answer)}
+    places = range(len(exam.cases))
+    return Known(misconception, answer, outcomes, tuple(place in wrong for place in places), _broken_kind(exam, answer))
+
+
+def _is(exam: Examination, known: Known, answer: Answer, outcomes: Sequence[Outcome]) -> bool:
     """Tell whether an answer agrees with a misconception wherever that one says anything, and in an error of its.
 
     Where an implementation raises it says nothing, unless raising is all that is wrong with it: then an answer is the
     same if it raises there too, the same type, and with the same words unless another error is due.
     """
     wrong_value, raises_alike = False, []
-    for case, expected, known, outcome in zip(
-        exam.cases, exam.expected, known_answer.outcomes, answer.outcomes, strict=True
-    ):
-        if isinstance(known, Raised):
-            if _outcome_difference(exam.spec, case, expected, known) is not None:
-                raises_alike.append(_raises_alike(expected, known, outcome))
+    for place, (expected, its, came) in enumerate(zip(exam.expected, known.outcomes, outcomes, strict=True)):
+        raised = known.answer.outcomes[place]
+        if isinstance(raised, Raised):
+            if known.wrong[place]:
+                raises_alike.append(_raises_alike(expected, raised, answer.outcomes[place]))
             continue
-        known, outcome = observed(exam.spec, case, known), observed(exam.spec, case, outcome)
-        if outcome_difference(known, outcome, tolerance=case.tolerance) is not None:  # alike, not exact to the bit
+        tolerance = exam.cases[place].tolerance
+        if outcome_difference(its, came, tolerance=tolerance) is not None:  # alike, not exact to the bit
             return False
-        wrong_value = wrong_value or _outcome_difference(exam.spec, case, expected, known) is not None
-    broken = _broken_kind(exam, answer)
-    if _broken_kind(exam, known_answer) != broken:
-        return False
-    return wrong_value or broken is not None or (bool(raises_alike) and all(raises_alike))
+        wrong_value = wrong_value or known.wrong[place]
+    return wrong_value or known.broken is not None or (bool(raises_alike) and all(raises_alike))
 
 
 def _raises_alike(expected: Outcome, known: Raised, outcome: Outcome) -> bool:

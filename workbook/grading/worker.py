@@ -5,6 +5,7 @@ it. How the warm process is started is the seam for a sandbox: ``Worker(launch=.
 """
 
 import contextlib
+import hashlib
 import os
 import select
 import signal
@@ -20,7 +21,7 @@ from typing import Any
 import torch
 
 from workbook.grading import runner
-from workbook.grading.judge import examine
+from workbook.grading.judge import Examination, examination, examine
 from workbook.grading.runner import COMMAND, Ended, Malformed, Measured, Outcome, Raised, Returned
 from workbook.grading.verdict import Verdict
 from workbook.specs.specification import Case, Property, Spec
@@ -65,6 +66,7 @@ class Worker:
         self.time_limit = time_limit
         self.memory_limit = memory_limit
         self._launch = launch
+        self._questions: dict[str, tuple[int, bytes]] = {}  # of each function: its seed and the frame
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
 
@@ -85,6 +87,7 @@ class Worker:
             specs: the functions to grade.
             seed: what the cases are drawn from; it stays in this process.
         """
+        self._prepare([spec for spec in specs if spec.topic in files], seed)
         with Submission(self, files) as submission:
             return [submission.verdict(spec, seed) for spec in specs]
 
@@ -94,7 +97,37 @@ class Worker:
         self._control, theirs = socket.socketpair()
         with theirs:
             self._process = self._launch(theirs)
-        self._command(b"", START_LIMIT)
+        self._answer()
+        self._send([frame for _, frame in self._questions.values()])
+
+    def _prepare(self, specs: Sequence[Spec], seed: int) -> None:
+        """See that the warm process knows what these functions are asked, so that no submission waits for it."""
+        new = []
+        for spec in specs:
+            own = function_seed(seed, spec)
+            if self._questions.get(spec.name, (None, b""))[0] != own:
+                self._questions[spec.name] = (own, _question(examination(spec.name, own)))
+                new.append(spec.name)
+        try:
+            self._send([self._questions[name][1] for name in new])
+        except WorkerLost:
+            self._restart()
+
+    def _send(self, frames: Sequence[bytes]) -> None:
+        if not frames:
+            return
+        ours, theirs = socket.socketpair()
+        with ours:
+            with theirs:
+                self._tell(COMMAND.pack(b"p", 0, 0, 0), theirs.fileno())
+            ours.settimeout(START_LIMIT)
+            with contextlib.suppress(OSError):  # it has gone, and does not answer either
+                ours.sendall(b"".join(frames))
+        self._answer()
+
+    def _restart(self) -> None:
+        self._stop()
+        self._start()
 
     def _stop(self) -> None:
         if self._control is not None:
@@ -105,13 +138,19 @@ class Worker:
             self._process.wait()
         self._process = self._control = None
 
-    def _command(self, message: bytes, limit: float, descriptor: int | None = None) -> tuple[bytes, int, int, int]:
-        """Send a command, unless it is empty, and wait for the warm process to answer it."""
+    def _tell(self, message: bytes, descriptor: int | None = None) -> None:
         assert self._control is not None
-        self._control.settimeout(limit)
+        self._control.settimeout(START_LIMIT)
         try:
-            if message:
-                socket.send_fds(self._control, [message], [] if descriptor is None else [descriptor])
+            socket.send_fds(self._control, [message], [] if descriptor is None else [descriptor])
+        except OSError as error:
+            raise WorkerLost("the grading process has ended") from error
+
+    def _answer(self) -> tuple[bytes, int, int, int]:
+        """Wait for the warm process to answer the last command; it says by itself when it is ready."""
+        assert self._control is not None
+        self._control.settimeout(START_LIMIT)
+        try:
             answer = runner.exactly(self._control, COMMAND.size)
         except (EOFError, OSError) as error:
             raise WorkerLost("the grading process has ended or does not answer") from error
@@ -128,21 +167,20 @@ class Worker:
             seconds = int(10 * self.time_limit) + 10
             try:
                 with theirs:
-                    command = COMMAND.pack(b"f", 0, self.memory_limit, seconds)
-                    pid = self._command(command, START_LIMIT, theirs.fileno())[1]
-                return Child(self, pid, ours)
+                    self._tell(COMMAND.pack(b"f", 0, self.memory_limit, seconds), theirs.fileno())
+                return Child(self, self._answer()[1], ours)
             except WorkerLost:
                 ours.close()
                 if attempt == 2:
                     raise
-                self._stop()
-                self._start()
+                self._restart()
         raise AssertionError("unreachable")
 
     def end(self, pid: int) -> int | None:
         """Kill a child with its session; return its wait status, or ``None`` if the warm process has gone."""
         try:
-            return self._command(COMMAND.pack(b"e", pid, 0, 0), START_LIMIT)[2]
+            self._tell(COMMAND.pack(b"e", pid, 0, 0))
+            return self._answer()[2]
         except WorkerLost:
             return None
 
@@ -195,6 +233,22 @@ class _Before:
         return self._connection.recv(length)
 
 
+def function_seed(seed: int, spec: Spec) -> int:
+    """Return the seed of one function's cases: no two functions draw alike, so that no input is another one's answer."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {spec.name}".encode()).digest()[:8]) >> 1
+
+
+def _question(exam: Examination) -> bytes:
+    """Return the frame that tells the warm process what one function is asked."""
+    tree = {
+        "cases": [case.call for case in exam.cases],
+        "properties": [(wanted.kind, wanted.options) for wanted in exam.spec.properties],
+        "small": exam.small.call,
+        "large": exam.large.call,
+    }
+    return runner.encode({"name": exam.spec.name}, tree)
+
+
 def _why(status: int | None) -> str:
     if status is None:
         return "no reason is known"
@@ -231,11 +285,11 @@ class Submission:
         if failed is not None:
             status = "timed out" if isinstance(failed, Ended) and failed.timed_out else "raised"
             return _without_answer(spec, status, f"{spec.topic}.py could not be imported: {_import_fault(failed)}")
-        return examine(spec, seed, self)
+        return examine(spec, function_seed(seed, spec), self)
 
     def outcomes(self, spec: Spec, cases: Sequence[Case]) -> tuple[Outcome, ...]:
-        """Have the child run the cases."""
-        reply = self._ask("run", spec, [case.call for case in cases])
+        """Have the child run the cases, which it knows already."""
+        reply = self._ask("run", spec)
         if isinstance(reply, list) and len(reply) == len(cases) and all(isinstance(item, _OUTCOMES) for item in reply):
             return tuple(reply)
         return (_fault(reply),) * len(cases)
@@ -244,19 +298,17 @@ class Submission:
         self, spec: Spec, properties: Sequence[Property], small: Case, large: Case
     ) -> tuple[Measured | Ended, ...]:
         """Have the child measure the properties; what it says can take points and never give them."""
-        wanted = [(wanted.kind, wanted.options) for wanted in properties]
-        tree = {"properties": wanted, "small": small.call, "large": large.call}
-        reply = self._ask("measure", spec, tree)
+        reply = self._ask("measure", spec)
         if isinstance(reply, list) and all(isinstance(item, Measured) for item in reply):
             return tuple(reply)
         return (_fault(reply),)
 
-    def _ask(self, what: str, spec: Spec, tree: Any) -> Any:
+    def _ask(self, what: str, spec: Spec) -> Any:
         failed = self._load(spec.topic)
         if failed is not None:  # it was loaded once, and will not load again in the child that replaces the first
             return failed if isinstance(failed, Ended) else Ended(_import_fault(failed))
         assert self._child is not None
-        return self._child.ask({"do": what, "name": spec.name}, tree, self._worker.time_limit)
+        return self._child.ask({"do": what, "name": spec.name}, None, self._worker.time_limit)
 
     def _load(self, topic: str) -> Raised | Ended | None:
         """See that a living child has loaded the topic; a file that fails costs its functions once, not once each."""

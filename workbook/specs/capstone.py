@@ -12,7 +12,6 @@ from torch import Tensor
 from workbook.specs.specification import (
     ALWAYS,
     DEVICE,
-    INPUTS_UNCHANGED,
     Case,
     FunctionArgument,
     Spec,
@@ -1582,7 +1581,7 @@ BATCH_EQUALS_SINGLE = Spec(
     points=2,
     cases=_company_cases,
     sizes=_company_sizes,
-    properties=(INPUTS_UNCHANGED, DEVICE),
+    properties=(DEVICE,),
     misconceptions=(
         misconception(
             "compared from the left edge",

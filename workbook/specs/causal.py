@@ -10,7 +10,6 @@ from torch import Tensor
 
 from workbook.specs.specification import (
     DEVICE,
-    INPUTS_UNCHANGED,
     Case,
     FunctionArgument,
     Spec,
@@ -2173,7 +2172,7 @@ DEPENDENCY_MATRIX = Spec(
     cases=_dependency_cases,
     sizes=_dependency_sizes,
     reading="allowed",
-    properties=(INPUTS_UNCHANGED, DEVICE),
+    properties=(DEVICE,),
     misconceptions=(
         misconception(
             "transposed",

@@ -13,7 +13,6 @@ from workbook.specs.specification import (
     ALWAYS,
     DEVICE,
     DEVICE_OF_BOTH,
-    INPUTS_UNCHANGED,
     VMAP,
     Case,
     FunctionArgument,
@@ -78,8 +77,8 @@ def _asked(rule: Rule) -> Callable[..., Any]:
 
 #: What is owed for a mask function; and for what is made by going through nodes or functions one by one.
 MASK_FUNCTION: dict[str, Any] = {"reading": "allowed", "properties": (*ALWAYS, VMAP)}
-LOOPED_MASK: dict[str, Any] = {"reading": "allowed", "properties": (INPUTS_UNCHANGED, DEVICE)}
-LOOPED_MASK_FUNCTION: dict[str, Any] = {"reading": "allowed", "properties": (INPUTS_UNCHANGED, DEVICE_OF_BOTH, VMAP)}
+LOOPED_MASK: dict[str, Any] = {"reading": "allowed", "properties": (DEVICE,)}
+LOOPED_MASK_FUNCTION: dict[str, Any] = {"reading": "allowed", "properties": (DEVICE_OF_BOTH, VMAP)}
 
 
 def _spec(oracle: Any, points: int, cases: Any, sizes: Any, **more: Any) -> Callable[..., Spec]:
