@@ -111,7 +111,10 @@ class Measured:
 def fresh(value: Any, to: str | None = None) -> Any:
     """Copy nested inputs, so that no call can see what another one did to them; ``to`` also moves them."""
     if isinstance(value, Tensor):
-        return value.detach().clone() if to is None else value.detach().to(to, copy=True)
+        value = value.detach() if value.requires_grad else value
+        return value.clone() if to is None else value.to(to, copy=True)
+    if isinstance(value, int | float | str):
+        return value
     if isinstance(value, tuple):
         items = [fresh(item, to) for item in value]
         return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
@@ -177,7 +180,7 @@ def as_function(value: Any) -> Any:
 
     It takes its arguments by place or by name, and no others.
     """
-    if getattr(value, "_fields", None) != ("function", "tensors"):
+    if not isinstance(value, tuple) or getattr(value, "_fields", None) != ("function", "tensors"):
         return value
     name, tensors = value.function, value.tensors
     if name in MASK_FUNCTIONS:
@@ -346,7 +349,7 @@ def _changed_input(before: Call, after: Call) -> int | None:
 
 
 def _unchanged(before: Any, after: Any) -> bool:
-    old, new = leaves(before), leaves(after)
+    old, new = ([before], [after]) if isinstance(before, Tensor) else (leaves(before), leaves(after))
     if len(old) != len(new):
         return False
     for one, other in zip(old, new, strict=True):
@@ -427,7 +430,9 @@ def _plain_tensor(tensor: Tensor) -> Tree:
         return unfit("its numbers are of a kind that this course does not use")
     if tensor.numel() > MAX_ELEMENTS:
         return unfit(f"it has {tensor.numel():,} elements")
-    # A clone: an honest answer may be expanded, transposed, or hold one tensor twice.
+    # A clone: an honest answer may be expanded, transposed, or hold one tensor twice, or be changed by the next call.
+    if type(tensor) is Tensor and tensor.device.type == "cpu" and tensor.is_contiguous() and not (tensor.requires_grad or tensor.is_neg()):
+        return tensor.clone()  # the quick way, which most go
     return tensor.detach().resolve_conj().resolve_neg().cpu().clone(memory_format=torch.contiguous_format)
 
 
@@ -690,6 +695,7 @@ PROPERTIES: dict[str, Callable[[Callable[..., Any], dict, Call, Call | None], Me
 # --- the wire --------------------------------------------------------------------------------------------------------
 
 HEADER = struct.Struct("!II")
+_NAMES_OF_DTYPES = {dtype: str(dtype).removeprefix("torch.") for dtype in DTYPES}
 _DTYPE_NAMES = {str(dtype).removeprefix("torch."): dtype for dtype in (*DTYPES, torch.complex64, torch.complex128)}
 
 
@@ -704,13 +710,17 @@ def encode(message: dict[str, Any], tree: Tree = None) -> bytes:
 
     def place(tensor: Tensor) -> list[Any]:
         """Line a tensor up behind those of its dtype: one long tensor a dtype is packed faster than many small ones."""
-        dtype = str(tensor.dtype).removeprefix("torch.")
+        dtype = _NAMES_OF_DTYPES[tensor.dtype]
         start = sizes.get(dtype, 0)
         sizes[dtype] = start + tensor.numel()
         tensors.setdefault(dtype, []).append(tensor.detach().cpu().reshape(-1))
         return [dtype, start, list(tensor.shape)]
 
     def tag(item: Any) -> Any:
+        if isinstance(item, Returned):
+            return {"returned": [tag(item.value), item.changed]}
+        if isinstance(item, Tensor):
+            return {"tensor": place(item)}
         if item is None or isinstance(item, bool | str):
             return item
         if isinstance(item, int):
@@ -719,16 +729,12 @@ def encode(message: dict[str, Any], tree: Tree = None) -> bytes:
             return {"float": repr(item)}
         if isinstance(item, torch.dtype):
             return {"dtype": str(item).removeprefix("torch.")}
-        if isinstance(item, Tensor):
-            return {"tensor": place(item)}
         if isinstance(item, Unfit):
             return {"unfit": [item.why, item.type, item.shape and list(item.shape), item.dtype, item.device]}
         if isinstance(item, Raised):
             return {"raised": [list(item.types), item.message, item.line]}
         if isinstance(item, Unwritten):
             return {"unwritten": True}
-        if isinstance(item, Returned):
-            return {"returned": [tag(item.value), item.changed]}
         if isinstance(item, Measured):
             return {"measured": [item.kind, item.broken, tag(item.gradients)]}
         if isinstance(item, tuple) and hasattr(item, "_fields"):
