@@ -732,10 +732,10 @@ def test_one_tensor_held_twice_is_sent_twice() -> None:
     assert same((tensor, tensor, tensor.T.contiguous(), tensor[:1].expand(4, 3).contiguous()), came)
 
 
-def test_a_named_tuple_is_built_from_the_topics_own_class() -> None:
-    frame = parts(encode({}, Pair(1, torch.ones(1))))
-    assert type(decode(*frame, {"Pair": Pair})[1]) is Pair
-    assert decode(*frame)[1]._fields == ("first", "second")
+def test_a_named_tuple_keeps_its_name_and_fields() -> None:
+    came = decode(*parts(encode({}, Pair(1, torch.ones(1)))))[1]
+    assert (type(came).__name__, came._fields) == ("Pair", ("first", "second"))
+    assert type(runner.recast(came, {"Pair": Pair})) is Pair
 
 
 @given(st.binary(max_size=200), st.binary(max_size=200))
@@ -809,6 +809,20 @@ def test_a_complex_tensor_is_malformed() -> None:
         decode(
             b'{"tree": {"tensor": ["complex64", 0, [2]]}}', save({"complex64": torch.zeros(2, dtype=torch.complex64)})
         )
+
+
+@pytest.mark.parametrize(
+    "place",
+    [["float32", 0, [7]], ["float32", 1, [6]], ["float32", -1, [2]], ["float32", 0, [-1]], ["float32", 0, [2, -3]],
+     ["float32", 0, [0, 10**30]], ["float32", 0, [1] * 65], ["float32", 0, [1.5]], ["float32", "0", [1]], ["float32", 0, {}],
+     ["float32", 0, "3"], ["float32", 0], ["float64", 0, [1]], ["int64", 0, [2, 1]]],
+)  # fmt: skip
+def test_a_tensor_out_of_place_is_malformed(place: Any) -> None:
+    from safetensors.torch import save
+
+    blob = save({"float32": torch.zeros(6), "int64": torch.zeros(2, 1, dtype=torch.long)})
+    with pytest.raises(Malformed):
+        decode(json.dumps({"tree": {"tensor": place}}).encode(), blob)
 
 
 @given(st.integers(0, 400))

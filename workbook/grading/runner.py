@@ -7,8 +7,9 @@ and nothing of this package: a child that holds no specification cannot give one
 
 import contextlib
 import ctypes
+import functools
 import gc
-import importlib
+import importlib.util
 import inspect
 import json
 import math
@@ -180,7 +181,7 @@ def as_function(value: Any) -> Any:
 
     It takes its arguments by place or by name, and no others.
     """
-    if not isinstance(value, tuple) or getattr(value, "_fields", None) != ("function", "tensors"):
+    if isinstance(value, Tensor) or getattr(value, "_fields", None) != ("function", "tensors"):
         return value
     name, tensors = value.function, value.tensors
     if name in MASK_FUNCTIONS:
@@ -431,7 +432,12 @@ def _plain_tensor(tensor: Tensor) -> Tree:
     if tensor.numel() > MAX_ELEMENTS:
         return unfit(f"it has {tensor.numel():,} elements")
     # A clone: an honest answer may be expanded, transposed, or hold one tensor twice, or be changed by the next call.
-    if type(tensor) is Tensor and tensor.device.type == "cpu" and tensor.is_contiguous() and not (tensor.requires_grad or tensor.is_neg()):
+    if (
+        type(tensor) is Tensor
+        and tensor.device.type == "cpu"
+        and tensor.is_contiguous()
+        and not (tensor.requires_grad or tensor.is_neg())
+    ):
         return tensor.clone()  # the quick way, which most go
     return tensor.detach().resolve_conj().resolve_neg().cpu().clone(memory_format=torch.contiguous_format)
 
@@ -752,8 +758,8 @@ def encode(message: dict[str, Any], tree: Tree = None) -> bytes:
     return HEADER.pack(len(text), len(blob)) + text + blob
 
 
-def decode(text: bytes, blob: bytes, classes: dict[str, type] | None = None) -> tuple[dict[str, Any], Tree]:
-    """Return message and tree of a frame's two parts; ``classes`` are the NamedTuples of the topic's own file.
+def decode(text: bytes, blob: bytes) -> tuple[dict[str, Any], Tree]:
+    """Return message and tree of a frame's two parts.
 
     Raises:
         Malformed: the bytes are not what ``encode`` makes.
@@ -761,7 +767,7 @@ def decode(text: bytes, blob: bytes, classes: dict[str, type] | None = None) -> 
     try:
         message = json.loads(text)
         tensors = load_tensors(blob) if blob else {}
-        return message, _untag(message.pop("tree"), tensors, classes or {}, 0, [0])
+        return message, _untag(message.pop("tree"), tensors, 0, [0])
     except Malformed:
         raise
     except RecursionError as error:
@@ -770,7 +776,7 @@ def decode(text: bytes, blob: bytes, classes: dict[str, type] | None = None) -> 
         raise Malformed(f"{type(error).__name__}: {str(error)[:100]}") from error
 
 
-def _untag(item: Any, tensors: dict[str, Tensor], classes: dict[str, type], depth: int, count: list[int]) -> Tree:
+def _untag(item: Any, tensors: dict[str, Tensor], depth: int, count: list[int]) -> Tree:
     if depth > 4 * MAX_DEPTH:
         raise Malformed("nested too deeply")
     count[0] += 1
@@ -783,9 +789,14 @@ def _untag(item: Any, tensors: dict[str, Tensor], classes: dict[str, type], dept
     ((kind, value),) = item.items()
 
     def inner(entry: Any) -> Tree:
-        return _untag(entry, tensors, classes, depth + 1, count)
+        return _untag(entry, tensors, depth + 1, count)
 
     match kind:
+        case "returned":
+            returned, changed = value
+            return Returned(inner(returned), None if changed is None else int(changed))
+        case "tensor":
+            return _placed(tensors, *value)
         case "int":
             if len(value) > 100:
                 raise Malformed("a number too long")
@@ -794,8 +805,6 @@ def _untag(item: Any, tensors: dict[str, Tensor], classes: dict[str, type], dept
             return float(value)
         case "dtype":
             return _DTYPE_NAMES[value]
-        case "tensor":
-            return _placed(tensors, *value)
         case "unfit":
             why, name, shape, kind_of_number, device = value
             shape = None if shape is None else tuple(int(size) for size in shape[:64])
@@ -809,16 +818,12 @@ def _untag(item: Any, tensors: dict[str, Tensor], classes: dict[str, type], dept
             return Raised(kinds, str(message)[:MAX_TEXT], None if line is None else int(line))
         case "unwritten":
             return Unwritten()
-        case "returned":
-            returned, changed = value
-            return Returned(inner(returned), None if changed is None else int(changed))
         case "measured":
             name, broken, gradients = value
             return Measured(str(name), None if broken is None else str(broken)[:MAX_TEXT], inner(gradients))
         case "named":
             name, fields, entries = value
-            kind_of_tuple = classes.get(name) or named(str(name), [str(field) for field in fields])
-            return kind_of_tuple(*(inner(entry) for entry in entries))
+            return named(str(name), [str(field) for field in fields])(*(inner(entry) for entry in entries))
         case "tuple":
             return tuple(inner(entry) for entry in value)
         case "list":
@@ -833,13 +838,12 @@ def _placed(tensors: dict[str, Tensor], dtype: str, start: int, shape: list[int]
     whole = tensors[dtype]
     if whole.dtype not in DTYPES or whole.dim() != 1:
         raise Malformed(f"a tensor of {whole.dtype}")
-    if len(shape) > MAX_AXES or any(type(size) is not int or size < 0 for size in (start, *shape)):
+    if len(shape) > MAX_AXES or min(shape, default=0) < 0:
         raise Malformed("a tensor without a shape")
-    count = math.prod(shape)
-    return whole[start : start + count].reshape(shape)  # too few numbers do not fit the shape
+    return whole.narrow(0, start, math.prod(shape)).view(shape)  # what lies beyond the numbers sent raises
 
 
-def receive(connection: socket.socket, classes: dict[str, type] | None = None) -> tuple[dict[str, Any], Tree]:
+def receive(connection: socket.socket) -> tuple[dict[str, Any], Tree]:
     """Read one frame; lengths are checked before anything is read.
 
     Raises:
@@ -849,7 +853,7 @@ def receive(connection: socket.socket, classes: dict[str, type] | None = None) -
     text_length, blob_length = HEADER.unpack(exactly(connection, HEADER.size))
     if text_length > MAX_JSON_BYTES or blob_length > MAX_TENSOR_BYTES:
         raise Malformed("a frame too long")
-    return decode(exactly(connection, text_length), exactly(connection, blob_length), classes)
+    return decode(exactly(connection, text_length), exactly(connection, blob_length))
 
 
 def exactly(connection: socket.socket, length: int) -> bytes:
@@ -958,8 +962,14 @@ def named_tuples(modules: Iterable[types.ModuleType]) -> dict[str, type]:
     }
 
 
-def limit(memory: int, cpu_seconds: int) -> None:
-    """Bound what this process may use: memory beyond what torch already maps, processor time, files, core dumps."""
+OPEN_FILES = 64
+
+
+def limit(memory: int, cpu_seconds: int, filtered: bool) -> None:
+    """Bound what this process may use: memory beyond what torch already maps, processor time, files, core dumps.
+
+    Without a filter it also can start no process, and on Linux no thread; root is not bound by that one.
+    """
     import resource
 
     mapped = 0
@@ -971,13 +981,19 @@ def limit(memory: int, cpu_seconds: int) -> None:
         ("RLIMIT_CPU", cpu_seconds),
         ("RLIMIT_FSIZE", 0),
         ("RLIMIT_CORE", 0),
+        ("RLIMIT_NOFILE", OPEN_FILES),
+        *([] if filtered else [("RLIMIT_NPROC", 0)]),
     ):
         with contextlib.suppress(AttributeError, ValueError, OSError):  # macOS refuses RLIMIT_AS
             resource.setrlimit(getattr(resource, name), (value, value))
 
 
-def become_child(connection: socket.socket, memory: int, cpu_seconds: int) -> None:
-    """Turn a fresh fork into the child of one submission: its own session, no descriptor but its connection."""
+def become_child(connection: socket.socket, memory: int, cpu_seconds: int, program: str) -> None:
+    """Turn a fresh fork into the child of one submission: its own session, no descriptor but its connection.
+
+    Raises:
+        OSError: the kernel took the filter when the warm process began, and refuses it now; no code runs without.
+    """
     os.setsid()
     die_with_parent()
     quiet = os.open(os.devnull, os.O_RDWR)
@@ -985,7 +1001,11 @@ def become_child(connection: socket.socket, memory: int, cpu_seconds: int) -> No
     for standard in (0, 1, 2):
         os.dup2(quiet, standard)
     os.closerange(4, 1024)
-    limit(memory, cpu_seconds)
+    limit(memory, cpu_seconds, bool(program))
+    if LINUX and os.geteuid() == 0:
+        confinement().drop_capabilities()
+    if program:
+        confinement().install(program)
     with contextlib.suppress(EOFError, OSError):  # the parent has hung up: the submission is done
         serve(socket.socket(fileno=kept))
 
@@ -1003,7 +1023,15 @@ def commands(control: socket.socket) -> Iterator[tuple[bytes, int, int, int, lis
 
 
 def end(pid: int) -> int:
-    """Kill a child with all of its session and return its wait status."""
+    """Kill a child with all of its session, in the sandbox with every other process, and return its wait status."""
+    if os.getpid() == 1:  # of the sandbox's own process namespace, where all the others are the child's
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)
+        status = os.waitpid(pid, 0)[1]
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                os.waitpid(-1, 0)
+        return status
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
     with contextlib.suppress(ProcessLookupError):
@@ -1042,11 +1070,52 @@ def _not_while_grading(name: str) -> Callable[..., Any]:
     return refuse
 
 
-def main() -> None:
-    """Be the warm process: fork a child per submission on the parent's command, and end it on another."""
-    control = socket.socket(fileno=int(sys.argv[1]))
+LINUX = sys.platform == "linux"
+
+
+@functools.cache
+def confinement() -> types.ModuleType:
+    """Return the module beside this file that knows what Linux can deny a process."""
+    path = os.path.join(os.path.dirname(__file__), "confinement.py")
+    spec = importlib.util.spec_from_file_location("confinement", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def tried(program: str) -> str:
+    """Return the program of the children's filter if a child can put itself under it, else nothing."""
+    if not program:
+        return ""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            confinement().install(program)
+            status = 0
+        finally:
+            os._exit(status)
+    return program if os.waitpid(child, 0)[1] == 0 else ""
+
+
+def main(descriptor: str, how: str = "", program: str = "") -> None:
+    """Be the warm process: fork a child per submission on the parent's command, and end it on another.
+
+    Args:
+        descriptor: the number of the control socket's.
+        how: ``--confined`` if no child may do without the filter.
+        program: the children's filter, for ``confinement.install``.
+    """
+    control = socket.socket(fileno=int(descriptor))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command, which ends this process itself
     die_with_parent()
+    program = tried(program)
+    if how == "--confined" and not program:
+        sys.exit("the filter of system calls cannot be installed")
+    if LINUX:
+        confinement().hide()  # before there is a child that could look into this process
     warm_up()
     control.sendall(COMMAND.pack(b"r", os.getpid(), 0, 0))
     for command, pid, memory, cpu_seconds, descriptors in commands(control):
@@ -1063,7 +1132,7 @@ def main() -> None:
         if child == 0:
             try:
                 control.close()
-                become_child(connection, memory, cpu_seconds)
+                become_child(connection, memory, cpu_seconds, program)
             finally:
                 os._exit(0)
         connection.close()
@@ -1072,4 +1141,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the command has ended: so does this process
-        main()
+        main(*sys.argv[1:])
