@@ -344,21 +344,24 @@ def _changed_input(before: Call, after: Call) -> int | None:
     """Return the number of the first input, from 1, that is not what it was, or ``None``: arguments, keywords, indices."""
     old, new = ((*arguments, *keywords.values(), *indices) for arguments, keywords, indices in (before, after))
     for number, (one, other) in enumerate(zip(old, new, strict=True)):
-        if not _unchanged(one, other):
+        # The quick ways first: a number is the very same object, and most tensors are equal in every cell.
+        if one is not other and not (type(one) is Tensor and _equal(one, other)) and not _unchanged(one, other):
             return number + 1
     return None
 
 
+def _equal(one: Tensor, other: Tensor) -> bool:
+    return one.dtype == other.dtype and torch.equal(one, other)
+
+
 def _unchanged(before: Any, after: Any) -> bool:
-    old, new = ([before], [after]) if isinstance(before, Tensor) else (leaves(before), leaves(after))
+    old, new = leaves(before), leaves(after)
     if len(old) != len(new):
         return False
     for one, other in zip(old, new, strict=True):
         if isinstance(one, Tensor):
-            if one.shape != other.shape or one.dtype != other.dtype:
-                return False
-            # `equal` is quick, and says no to NaN
-            if not torch.equal(one, other) and not bool(((one == other) | (one != one)).all()):
+            alike = one.shape == other.shape and one.dtype == other.dtype
+            if not alike or not bool(((one == other) | (one != one)).all()):  # NaN is unchanged, too
                 return False
         elif one is not other and one != other:
             return False
