@@ -161,6 +161,13 @@ def answer(exam: Examination, respondent: Respondent) -> Answer:
     return _collected(exam, respondent)[0]
 
 
+def judge_values(spec: Spec, answer: Answer) -> Verdict | None:
+    """Judge an answer whose properties were not measured; ``None`` if its values are right, so that they have to be."""
+    exam = examination(spec.name, answer.seed)
+    wrong = list(_wrong(exam, answer))
+    return _judged(exam, answer, wrong) if wrong else None
+
+
 def _collected(exam: Examination, respondent: Respondent) -> tuple[Answer, "Wrong"]:
     spec = exam.spec
     given = Answer(spec.name, exam.seed, respondent.outcomes(spec, exam.cases))

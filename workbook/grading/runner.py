@@ -846,17 +846,20 @@ def _placed(tensors: dict[str, Tensor], dtype: str, start: int, shape: list[int]
     return whole.narrow(0, start, math.prod(shape)).view(shape)  # what lies beyond the numbers sent raises
 
 
-def receive(connection: socket.socket) -> tuple[dict[str, Any], Tree]:
-    """Read one frame; lengths are checked before anything is read.
+Frame = tuple[bytes, bytes]
+
+
+def receive(connection: socket.socket) -> Frame:
+    """Read the two parts of one frame; lengths are checked before anything is read.
 
     Raises:
         EOFError: the other side has gone.
-        Malformed: what came is no frame.
+        Malformed: a length is beyond all bounds.
     """
     text_length, blob_length = HEADER.unpack(exactly(connection, HEADER.size))
     if text_length > MAX_JSON_BYTES or blob_length > MAX_TENSOR_BYTES:
         raise Malformed("a frame too long")
-    return decode(exactly(connection, text_length), exactly(connection, blob_length))
+    return exactly(connection, text_length), exactly(connection, blob_length)
 
 
 def exactly(connection: socket.socket, length: int) -> bytes:
@@ -912,7 +915,7 @@ def prepare(connection: socket.socket) -> None:
     """Take in what functions will be asked, one frame a function, until the parent hangs up."""
     with contextlib.suppress(EOFError):
         while True:
-            message, tree = receive(connection)
+            message, tree = decode(*receive(connection))
             QUESTIONS[message["name"]] = tree
     gc.freeze()  # a child that collects garbage need not look at it, and so shares its memory
 
@@ -921,7 +924,7 @@ def serve(connection: socket.socket) -> None:
     """Answer frames about one submission until the parent hangs up: load a topic, run cases, measure properties."""
     topics: dict[str, types.ModuleType] = {}
     while True:
-        message, tree = receive(connection)
+        message, tree = decode(*receive(connection))
         topic, _, function_name = message["name"].partition(".")
         reply: Tree
         if message["do"] == "load":

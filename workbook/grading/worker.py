@@ -13,35 +13,52 @@ import socket
 import subprocess
 import sys
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import torch
 
-from workbook.grading import runner
-from workbook.grading.judge import Examination, examination, examine
-from workbook.grading.runner import COMMAND, Ended, Malformed, Measured, Outcome, Raised, Returned
+from workbook.grading import confinement, runner, sandbox
+from workbook.grading.judge import Answer, Examination, examination, judge, judge_values
+from workbook.grading.runner import COMMAND, Ended, Frame, Malformed, Measured, Outcome, Raised, Returned
 from workbook.grading.verdict import Verdict
-from workbook.specs.specification import Case, Property, Spec
+from workbook.specs.specification import Spec
 
 TIME_LIMIT = 10.0  # seconds of wall-clock for one request about one function
 MEMORY_LIMIT = 2 << 30  # bytes beyond what torch itself maps
+KEPT_VERDICTS = 10_000  # of about 2 KB
 START_LIMIT = 120.0  # seconds for the warm process to import torch
 
 
 def launch(control: socket.socket) -> subprocess.Popen[bytes]:
-    """Start the warm process as a plain child, holding its end of ``control`` and nothing else of ours."""
+    """Start the warm process as a plain child, holding its end of ``control`` and nothing else of ours.
+
+    On Linux its children are filtered nearly as in the sandbox, where libseccomp is there, and cannot look into this process,
+    which knows the seed.
+    """
+    filtered: list[str] = []
+    if sys.platform == "linux":
+        confinement.hide()
+        with contextlib.suppress(ImportError, RuntimeError, OSError):  # no pyseccomp or no libseccomp
+            filtered = ["--filtered", confinement.program(writes=False)]
     environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ}
     return subprocess.Popen(
-        [sys.executable, "-P", "-s", str(Path(runner.__file__)), str(control.fileno())],
+        [sys.executable, "-P", "-s", str(Path(runner.__file__)), str(control.fileno()), *filtered],
         pass_fds=[control.fileno()],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         env={**environment, "OMP_NUM_THREADS": "1"},
         cwd="/",
     )
+
+
+def best_launch() -> Callable[[socket.socket], subprocess.Popen[bytes]]:
+    """Return how to start the warm process here: in the sandbox where there can be one."""
+    return sandbox.launch if sandbox.why_not() is None else launch
 
 
 class WorkerLost(RuntimeError):
@@ -54,19 +71,24 @@ class Worker:
     Args:
         time_limit: seconds that one function may take for all its cases.
         memory_limit: bytes a submission may use beyond what torch itself maps.
-        launch: starts the warm process with its end of the control socket.
+        launch: starts the warm process with its end of the control socket; in the sandbox, if it is not given and can be.
     """
+
+    #: "sandbox" where bubblewrap and the filter of system calls both hold, else "processes".
+    isolation: str
 
     def __init__(
         self,
         time_limit: float = TIME_LIMIT,
         memory_limit: int = MEMORY_LIMIT,
-        launch: Callable[[socket.socket], subprocess.Popen[bytes]] = launch,
+        launch: Callable[[socket.socket], subprocess.Popen[bytes]] | None = None,
     ) -> None:
         self.time_limit = time_limit
         self.memory_limit = memory_limit
-        self._launch = launch
+        self._launch = launch or best_launch()
+        self.isolation = "sandbox" if self._launch is sandbox.launch else "processes"
         self._questions: dict[str, tuple[int, bytes]] = {}  # of each function: its seed and the frame
+        self.verdicts: OrderedDict[bytes, Verdict | None] = OrderedDict()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
 
@@ -194,13 +216,13 @@ class Child:
         self._connection = connection
         self.alive = True
 
-    def ask(self, message: dict[str, Any], tree: Any, limit: float) -> Any:
-        """Send one frame and return the tree that comes back, or ``Ended`` if none does, after which the child is gone."""
+    def ask(self, message: dict[str, Any], tree: Any, limit: float) -> Frame | Ended:
+        """Send one frame and return the one that comes back, or ``Ended`` if none does, after which the child is gone."""
         deadline = time.monotonic() + limit
         try:
             self._connection.settimeout(limit)
             self._connection.sendall(runner.encode(message, tree))
-            return runner.receive(_Before(self._connection, deadline))[1]  # type: ignore[arg-type]
+            return runner.receive(_Before(self._connection, deadline))  # type: ignore[arg-type]
         except TimeoutError:
             self.end()
             return Ended(f"It was stopped after {limit:g} seconds: is there an endless loop?", timed_out=True)
@@ -261,7 +283,7 @@ def _why(status: int | None) -> str:
 
 
 class Submission:
-    """One submission while it is graded: its child, and which topics that child has loaded. The judge's respondent."""
+    """One submission while it is graded: its child, and which topics that child has loaded."""
 
     def __init__(self, worker: Worker, files: Mapping[str, bytes]) -> None:
         self._worker = worker
@@ -285,25 +307,39 @@ class Submission:
         if failed is not None:
             status = "timed out" if isinstance(failed, Ended) and failed.timed_out else "raised"
             return _without_answer(spec, status, f"{spec.topic}.py could not be imported: {_import_fault(failed)}")
-        return examine(spec, function_seed(seed, spec), self)
+        own = function_seed(seed, spec)
+        ran = self._ask("run", spec)
+        verdict = self._judged(spec, own, ran)
+        if verdict is None:
+            verdict = self._judged(spec, own, ran, self._ask("measure", spec))
+        assert verdict is not None
+        return verdict
 
-    def outcomes(self, spec: Spec, cases: Sequence[Case]) -> tuple[Outcome, ...]:
-        """Have the child run the cases, which it knows already."""
-        reply = self._ask("run", spec)
-        if isinstance(reply, list) and len(reply) == len(cases) and all(isinstance(item, _OUTCOMES) for item in reply):
-            return tuple(reply)
-        return (_fault(reply),) * len(cases)
+    def _judged(
+        self, spec: Spec, seed: int, ran: Frame | Ended, measured: Frame | Ended | None = None
+    ) -> Verdict | None:
+        """Judge what the child said; ``None`` if its values are right and it was not yet asked for the properties.
 
-    def measured(
-        self, spec: Spec, properties: Sequence[Property], small: Case, large: Case
-    ) -> tuple[Measured | Ended, ...]:
-        """Have the child measure the properties; what it says can take points and never give them."""
-        reply = self._ask("measure", spec)
-        if isinstance(reply, list) and all(isinstance(item, Measured) for item in reply):
-            return tuple(reply)
-        return (_fault(reply),)
+        Many say the same, to the byte; the same questions and the same bytes have the same verdict.
+        """
+        if isinstance(ran, Ended) or isinstance(measured, Ended):
+            return _verdict(spec, seed, ran, measured)
+        key = _digest(spec.name.encode(), str(seed).encode(), *ran, *(measured or ()))
+        known = self._worker.verdicts
+        if key not in known:
+            try:
+                known[key] = _verdict(spec, seed, ran, measured)
+            except Malformed as error:
+                assert self._child is not None
+                self._child.end()
+                fault = Ended(f"Its process sent something that is no answer ({error}).")
+                return _verdict(spec, seed, fault) if measured is None else _verdict(spec, seed, ran, fault)
+        known.move_to_end(key)
+        if len(known) > KEPT_VERDICTS:
+            known.popitem(last=False)
+        return known[key]
 
-    def _ask(self, what: str, spec: Spec) -> Any:
+    def _ask(self, what: str, spec: Spec) -> Frame | Ended:
         failed = self._load(spec.topic)
         if failed is not None:  # it was loaded once, and will not load again in the child that replaces the first
             return failed if isinstance(failed, Ended) else Ended(_import_fault(failed))
@@ -319,7 +355,12 @@ class Submission:
             self._loaded = set()
         if topic not in self._loaded:
             source = torch.frombuffer(bytearray(self._files[topic] or b"\n"), dtype=torch.uint8)
-            reply = self._child.ask({"do": "load", "name": topic}, {"source": source}, self._worker.time_limit)
+            said = self._child.ask({"do": "load", "name": topic}, {"source": source}, self._worker.time_limit)
+            try:
+                reply = said if isinstance(said, Ended) else runner.decode(*said)[1]
+            except Malformed as error:
+                self._child.end()
+                reply = Ended(f"Its process sent something that is no answer ({error}).")
             if not isinstance(reply, Returned):
                 self._unloadable[topic] = reply if isinstance(reply, Raised | Ended) else _fault(reply)
                 return self._unloadable[topic]
@@ -328,6 +369,41 @@ class Submission:
 
 
 _OUTCOMES = (Returned, Raised, runner.Unwritten)
+
+
+def _verdict(spec: Spec, seed: int, ran: Frame | Ended, measured: Frame | Ended | None = None) -> Verdict | None:
+    """Judge what a child said of the cases and, where it was asked, of the properties.
+
+    What it says of properties can take points and never give them.
+
+    Raises:
+        Malformed: a frame holds no tree.
+    """
+    answer = Answer(spec.name, seed, _outcomes(ran, len(examination(spec.name, seed).cases)))
+    if measured is None:
+        return judge_values(spec, answer)
+    return judge(spec, replace(answer, measured=_measurements(measured)))
+
+
+def _digest(*parts: bytes) -> bytes:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8) + part)
+    return digest.digest()
+
+
+def _outcomes(said: Frame | Ended, count: int) -> tuple[Outcome, ...]:
+    reply = said if isinstance(said, Ended) else runner.decode(*said)[1]
+    if isinstance(reply, list) and len(reply) == count and all(isinstance(item, _OUTCOMES) for item in reply):
+        return tuple(reply)
+    return (_fault(reply),) * count
+
+
+def _measurements(said: Frame | Ended) -> tuple[Measured | Ended, ...]:
+    reply = said if isinstance(said, Ended) else runner.decode(*said)[1]
+    if isinstance(reply, list) and all(isinstance(item, Measured) for item in reply):
+        return tuple(reply)
+    return (_fault(reply),)
 
 
 def _fault(reply: Any) -> Ended:
