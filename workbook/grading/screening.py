@@ -1,0 +1,63 @@
+"""What a submission imports beyond the plain tools of the course: a note for the instructor, which never decides a mark."""
+
+import ast
+import warnings
+from collections.abc import Iterator, Mapping
+
+#: Top-level modules that every answer may import without a note. ``__future__`` is a switch of the compiler.
+PLAIN = frozenset(
+    "torch jaxtyping workbook math typing collections itertools functools dataclasses __future__".split()  # noqa: SIM905
+)
+
+#: Bytes of a topic file that are read: far above every honest one. Python needs a minute for some of 1 MB.
+SCREENED_BYTES = 1 << 16
+
+
+def noted_imports(files: Mapping[str, bytes]) -> tuple[str, ...]:
+    """Return the top-level names that topic files import outside ``PLAIN``, sorted; nothing of them is run.
+
+    ``__import__("x")`` and ``importlib.import_module("x")`` count as imports of x; with anything but a literal text they are
+    noted under their own names. A file that does not parse gives nothing: it cannot run either. One that is too long or
+    too deeply nested to be read in no time is noted as such, or it would be the way around this.
+
+    Args:
+        files: topic -> source.
+    """
+    noted: set[str] = set()
+    for topic, source in files.items():
+        try:
+            noted.update(_imported(source))
+        except (RecursionError, MemoryError):
+            noted.add(f"({topic}.py:not-screened)")
+    return tuple(sorted(noted - PLAIN))
+
+
+def _imported(source: bytes) -> Iterator[str]:
+    if len(source) > SCREENED_BYTES:
+        raise MemoryError
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about escape sequences, say: they would be shown to the instructor
+            tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            # A relative import would be one of the course's own modules.
+            yield "." + (node.module or "") if node.level else (node.module or "").partition(".")[0]
+        elif isinstance(node, ast.Call):
+            yield from _called(node)
+
+
+def _called(node: ast.Call) -> Iterator[str]:
+    """Yield what a call imports, if it is one of the two functions that import by name."""
+    function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    if function not in ("__import__", "import_module"):
+        return
+    name = node.args[0] if node.args else None
+    if isinstance(name, ast.Constant) and isinstance(name.value, str):
+        yield name.value.partition(".")[0]
+    else:
+        yield function
