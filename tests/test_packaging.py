@@ -24,6 +24,7 @@ MAKEFILE = (course.PROJECT / "Makefile").read_text(encoding="utf-8")
 README = (course.PROJECT / "README.md").read_text(encoding="utf-8")
 RUNTIME = [Requirement(line) for line in PYPROJECT["project"]["dependencies"]]
 DEVELOPMENT = [Requirement(line) for line in PYPROJECT["project"]["optional-dependencies"]["dev"]]
+DASK = [Requirement(line) for line in PYPROJECT["project"]["optional-dependencies"]["dask"]]
 MODELS = [Requirement(line) for line in PYPROJECT["project"]["optional-dependencies"]["models"]]
 
 
@@ -114,7 +115,7 @@ def test_every_dependency_is_imported_or_a_tool_that_make_or_the_command_runs() 
 def test_every_import_is_declared() -> None:
     own = {"workbook", "solutions", "tests", "conftest"} | set(sys.stdlib_module_names)
     runtime = set().union(*map(modules_of, RUNTIME))
-    assert imported("workbook", "solutions", "notebooks") - own - runtime == set()
+    assert imported("workbook", "solutions", "notebooks") - own - runtime.union(*map(modules_of, DASK)) == set()
     local = {path.stem for path in (course.PROJECT / "tests").rglob("*.py")}
     assert imported("tests") - own - local - runtime - set().union(*map(modules_of, DEVELOPMENT)) == set()
 
@@ -130,7 +131,7 @@ def test_every_package_and_its_data_are_installed() -> None:
         for pattern in patterns
         for path in course.PROJECT.joinpath(*package.split(".")).glob(pattern)
     }
-    assert {path for path in kinds if path.suffix in (".toml", ".json", ".js", ".css")} == listed
+    assert {path for path in kinds if path.suffix in (".toml", ".json", ".js", ".css", ".html")} == listed
 
 
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
