@@ -17,6 +17,7 @@ import pytest
 
 from workbook import course
 from workbook.cli import main
+from workbook.grading import sandbox
 from workbook.grading.submission import pack
 from workbook.reset import replace_function
 from workbook.specs import specs
@@ -24,6 +25,7 @@ from workbook.specs.stubs import function_source, topic_source
 
 MASKED_MEAN = "padding.masked_mean"
 FUNCTIONS = [spec.name for spec in specs()]
+ISOLATION = "sandbox" if sandbox.why_not() is None else "processes"
 
 
 class Ran(NamedTuple):
@@ -142,6 +144,9 @@ def test_version(workbook: Workbook) -> None:
         ("grade text --out grades --topic padding.masked_mean", "there is no topic 'padding.masked_mean'"),
         ("grade text --out grades --seed x", "'--seed'"),
         ("grade text --out grades --seed -1", "'--seed'"),
+        ("grade text --out grades --jobs 0", "'--jobs'"),
+        ("grade text --out grades --jobs 2 --dask tcp://127.0.0.1:1", "--jobs is for this machine"),
+        ("grade text --out grades --dask nonsense://x", "there is no Dask scheduler at nonsense://x"),
         ("notebooks --device gpu", "'gpu' is not one of 'cpu', 'cuda', 'mps', 'auto'"),
     ],
 )
@@ -477,44 +482,62 @@ def gradebook(folder: str) -> list[dict[str, str]]:
 
 
 def test_the_solutions_are_the_perfect_submission(workbook: Workbook, project: Path) -> None:
-    ran = workbook("grade", project / "solutions", "--out", "some/new/grades")
-    assert (ran.code, ran.err) == (0, "")
+    ran = workbook("grade", project / "solutions", "--out", "some/new/grades", "--jobs", "1")
+    assert ran.code == 0
     (row,) = gradebook("some/new/grades")
     assert (row["student"], row["submission"], row["status"]) == ("solutions", "solutions", "graded")
+    assert (row["counts"], row["isolation"], row["imports"]) == ("yes", ISOLATION, "")
     assert row["points"] == row["max_points"] == str(sum(spec.points for spec in specs()))
-    assert list(row)[5:] == FUNCTIONS
+    assert list(row)[8:] == FUNCTIONS
     written = json.loads(Path("some/new/grades/solutions.json").read_bytes())
     assert [verdict["status"] for verdict in written["verdicts"]] == ["passed"] * len(FUNCTIONS)
-    assert sorted(path.name for path in Path("some/new/grades").iterdir()) == ["gradebook.csv", "solutions.json"]
+    files = files_below(Path("some/new/grades"))
+    assert {"class.html", "gradebook.csv", "grades.sqlite", "solutions.json"} <= set(files)
+    assert Path("some/new/grades").stat().st_mode & 0o777 == 0o700
+    assert Path("some/new/grades/grades.sqlite").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_class_with_every_kind_of_submission(workbook: Workbook, project: Path) -> None:
     hand = Path("class")
     hand.mkdir()
     solution = (course.SOLUTIONS / "padding.py").read_bytes()
-    (hand / "ada.zip").write_bytes(pack("Ada", {"padding": solution}))
+    (hand / "ada.zip").write_bytes(pack("Ada", {"padding": b"import numpy\n" + solution}))
     (hand / "bob.zip").write_bytes(pack("=Bob", {"padding": b"def padding_mask(:\n"}))
     (hand / "cyd.zip").write_bytes(b"no zip")
     (hand / "dan").mkdir()
     (hand / "dan" / "padding.py").write_bytes(with_solution("masked_mean"))
     (hand / ".DS_Store").touch()
-    ran = workbook("grade", hand, "--out", hand / "grades", "--topic", "padding", "--seed", "7")
-    assert (ran.code, ran.err) == (1, "")
-    assert len(ran.out.splitlines()) == 5
-    assert ran.out.splitlines()[-1].startswith(
-        "3 submissions graded, 1 unreadable (seed 7): class/grades/gradebook.csv"
-    )
+    arguments = ("grade", hand, "--out", hand / "grades", "--topic", "padding", "--seed", "7", "--jobs", "2")
+    ran = workbook(*arguments)
+    assert ran.code == 1
+    assert {line.partition(":")[0] for line in ran.out.splitlines()[:-1]} == {
+        "ada.zip (Ada)",
+        "bob.zip (=Bob)",
+        "cyd.zip",
+        "dan",
+    }
+    last = ran.out.splitlines()[-1]
+    assert last.startswith("3 submissions graded, 1 unreadable in ")
+    assert last.endswith(" a second (seed 7): class/grades/gradebook.csv")
     ada, bob, cyd, dan = gradebook("class/grades")
     assert "warmup.invert_mask" not in ada
     assert ada["points"] == ada["max_points"] != "0"
+    assert ada["imports"] == "numpy"
     assert (bob["student"], bob["points"], bob["status"]) == ("'=Bob", "0", "graded")
     assert (cyd["submission"], cyd["points"], cyd["padding.masked_mean"]) == ("cyd.zip", "", "")
+    assert (cyd["isolation"], cyd["counts"]) == ("", "yes")
     assert cyd["status"].startswith("unreadable: not a zip")
     assert dan["points"] == dan[MASKED_MEAN] != "0"
-    names = sorted(path.name for path in (hand / "grades").iterdir())
-    assert names == ["ada.zip.json", "bob.zip.json", "cyd.zip.json", "dan.json", "gradebook.csv"]
-    again = workbook("grade", hand, "--out", hand / "grades", "--topic", "padding", "--seed", "7")
-    assert again == ran  # the grades among the submissions are none of them, and a seed repeats the grading
+    for name in ("ada.zip.json", "bob.zip.json", "cyd.zip.json", "dan.json", "gradebook.csv", "class.html"):
+        assert (hand / "grades" / name).is_file()
+    before = files_below(hand / "grades")
+    again = workbook(*arguments)  # the grades among the submissions are none of them, and nothing has changed
+    assert again.code == 1
+    assert again.out.splitlines() == [
+        next(line for line in ran.out.splitlines() if line.startswith("cyd.zip")),
+        "0 submissions graded, 3 unchanged, 1 unreadable (seed 7): class/grades/gradebook.csv",
+    ]
+    assert files_below(hand / "grades") == before
 
 
 def test_only_full_marks_are_exit_code_0(workbook: Workbook, project: Path) -> None:
@@ -524,6 +547,22 @@ def test_only_full_marks_are_exit_code_0(workbook: Workbook, project: Path) -> N
     Path("none.zip").touch()
     assert workbook("grade", "ada.zip", "none.zip", "--out", "grades", "--topic", "warmup").code == 1
     assert [row["submission"] for row in gradebook("grades")] == ["ada.zip", "none.zip"]
+
+
+def test_grading_without_a_sandbox_says_so_every_time_or_is_refused(
+    workbook: Workbook, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "why_not", lambda: "The sandbox needs Linux.")
+    Path("ada.zip").write_bytes(pack("Ada", {"warmup": (course.SOLUTIONS / "warmup.py").read_bytes()}))
+    ran = workbook("grade", "ada.zip", "--out", "grades", "--topic", "warmup", "--require-sandbox")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert ran.err.endswith("The sandbox needs Linux.\n")
+    assert not Path("grades").exists()
+    for _ in range(2):
+        ran = workbook("grade", "ada.zip", "--out", "grades", "--topic", "warmup")
+        assert (ran.code, ran.err.count("\n")) == (0, 1), ran.err
+        assert ran.err.startswith("warning: submissions run without a sandbox")
+        assert ran.err.endswith("The sandbox needs Linux.\n")
 
 
 # notebooks

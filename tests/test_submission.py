@@ -33,6 +33,7 @@ from workbook.grading.submission import (
     WrongPath,
     WrongStudent,
     find_submissions,
+    modified,
     pack,
     read_submission,
     valid_student,
@@ -267,7 +268,7 @@ def test_a_folder_with_a_topic_file_is_a_submission_named_after_it(tmp_path: Pat
     submission = read_submission(folder)
     assert (submission.name, submission.student, submission.notes) == ("ada", "ada", ())
     assert submission.files == {"padding": FILES["padding"]}
-    assert find_submissions([folder]) == [folder]
+    assert find_submissions([folder]) == {folder: "ada"}
 
 
 def test_a_folder_is_named_whole_however_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,10 +299,54 @@ def test_a_folder_of_submissions_gives_every_visible_child_by_name(tmp_path: Pat
     for name in ("b", "a.zip", ".hidden", "grades"):
         (tmp_path / name).mkdir()
     found = find_submissions([tmp_path], skip=tmp_path / "grades")
-    assert found == [tmp_path / "a.zip", tmp_path / "b"]
+    assert list(found.items()) == [(tmp_path / "a.zip", "a.zip"), (tmp_path / "b", "b")]
     assert (
         reason(tmp_path / "b") == f"a folder that holds none of {', '.join(f'{topic}.py' for topic in course.TOPICS)}"
     )
+
+
+def test_a_download_of_moodles_gives_the_zips_in_each_students_folder(tmp_path: Path) -> None:
+    for name in ("Ada_1_file_/hw.zip", "Ben_2_file_/one.zip", "Ben_2_file_/two.ZIP", "Cyd_3_file_/notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(pack("Ada", FILES))
+    (tmp_path / "Ada_1_file_" / "onlinetext.html").touch()
+    (tmp_path / "Dan_4_file_").mkdir()
+    (tmp_path / "Dan_4_file_" / "padding.py").touch()
+    (tmp_path / "Dan_4_file_" / "old.zip").touch()
+    (tmp_path / "Eve_5_file_" / "sub.zip").mkdir(parents=True)
+    (tmp_path / "top.zip").touch()
+    assert list(find_submissions([tmp_path]).values()) == [
+        "Ada_1_file_/hw.zip",
+        "Ben_2_file_/one.zip",
+        "Ben_2_file_/two.ZIP",
+        "Cyd_3_file_",  # a row each, unreadable
+        "Dan_4_file_",
+        "Eve_5_file_",
+        "top.zip",
+    ]
+
+
+def test_no_submission_is_found_twice_and_no_two_have_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a/1/ada.zip", "b/1/ada.zip", "b/ben.zip", "a/ben"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(pack("Ada", FILES))
+    monkeypatch.chdir(tmp_path)
+    found = find_submissions([Path("a/1/ada.zip"), Path("b"), tmp_path / "b", Path("a/../b/ben.zip"), Path("a")])
+    assert {str(path): name for path, name in found.items()} == {
+        "a/1/ada.zip": "a/1/ada.zip",
+        "b/1/ada.zip": "b/1/ada.zip",
+        "b/ben.zip": "ben.zip",
+        "a/ben": "ben",
+    }
+
+
+def test_a_submission_is_as_old_as_its_zip_or_its_newest_topic_file(tmp_path: Path) -> None:
+    for name, seconds in {"padding.py": 30, "warmup.py": 20, "other.py": 40, "ada.zip": 50}.items():
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (seconds, seconds))
+    assert modified(tmp_path) == 30 * 10**9
+    assert modified(tmp_path / "ada.zip") == 50 * 10**9
+    assert modified(tmp_path / "nowhere") == 0
 
 
 def test_a_path_that_is_not_there_and_an_empty_folder_are_wrong_usage(tmp_path: Path) -> None:
@@ -355,7 +400,8 @@ def test_the_gradebook_has_a_row_a_submission_and_a_column_a_function(tmp_path: 
     with write_gradebook(tmp_path, rows, specs()).open(encoding="utf-8", newline="") as file:
         read = list(csv.DictReader(file))
     functions = [spec.name for spec in specs()]
-    assert list(read[0]) == ["student", "submission", "status", "points", "max_points", *functions]
+    about = ["student", "submission", "status", "points", "max_points", "counts", "isolation", "imports"]
+    assert list(read[0]) == [*about, *functions]
     assert [row["submission"] for row in read] == ["ada.zip", "broken.zip", "old.zip"]
     assert [row["student"] for row in read] == ["Ada", "", "Ada"]
     most = sum(spec.points for spec in specs())

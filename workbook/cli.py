@@ -10,8 +10,10 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -24,12 +26,16 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+    from workbook.grading.classroom import Settings
+    from workbook.grading.executors import Staff
     from workbook.grading.gradebook import GradedSubmission
+    from workbook.grading.records import Records
     from workbook.grading.verdict import Verdict
     from workbook.specs import Spec
 
 START = "00_start_here.ipynb"
 PIPED_WIDTH = 100
+PROGRESS_SECONDS = 10  # between two lines of progress where there is no terminal
 
 app = typer.Typer(
     name="workbook",
@@ -226,37 +232,93 @@ def submit(
 @app.command()
 def grade(
     submissions: Annotated[list[Path], typer.Argument(help="Zips, folders with topic files, folders of these.")],
-    out: Annotated[Path, typer.Option(help="The folder for gradebook.csv and the verdicts; it is made.")],
+    out: Annotated[Path, typer.Option(help="The folder for the grades; it is made.")],
     topic: Annotated[list[str] | None, typer.Option(help="Grade this topic only; can be repeated.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Draw the cases from it; else secret.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="How many processes; else one a core.")] = None,
+    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Grade on the Dask cluster there.")] = None,
+    regrade: Annotated[bool, typer.Option("--regrade", help="Run also what has not changed.")] = False,
+    require_sandbox: Annotated[bool, typer.Option("--require-sandbox", help="Refuse to grade without one.")] = False,
 ) -> int:
-    """Grade submissions into a gradebook."""
-    from workbook.grading.gradebook import json_names, write_gradebook, write_verdicts
-    from workbook.grading.submission import WrongPath, find_submissions, submission_name
+    """Grade submissions into a gradebook.
 
+    Each result is kept in OUT/grades.sqlite as it comes: stop with Ctrl-C, and the same command goes on from there. What
+    has not changed is not run again, unless the course, the seed, the topics or torch have. The gradebook keeps what
+    earlier runs graded, so that late submissions can come from another folder with the same --out; a file that has
+    changed replaces what it was. Of a student's submissions the one changed last counts, and all are kept.
+
+    The cases are drawn from a secret seed, the same for everyone; it is made in the first run, kept in OUT/grades.sqlite
+    and shown to nobody. Another --seed grades anew.
+    """
+    from workbook.grading.executors import CannotGrade
+    from workbook.grading.records import Records, Unusable
+    from workbook.grading.submission import WrongPath, find_submissions
+
+    if dask is not None and jobs is not None:
+        raise Refusal("--jobs is for this machine; with --dask it is the cluster that has workers")
     topics = [_topic(name) for name in topic or []]
+    told: set[str] = set()
     try:
-        paths = find_submissions(submissions, skip=out)
-    except WrongPath as error:
+        inputs = find_submissions(submissions, skip=out)
+        with _staff(jobs, dask, require_sandbox, told) as staff:
+            from workbook.grading.classroom import Settings
+
+            specs = _select(topics)
+            _make_folder(out)
+            with Records(out) as records:
+                settings = Settings(records.seed(seed), tuple(spec.name for spec in specs), require_sandbox)
+                return _grade(inputs, specs, settings, records, staff, regrade, told, seed)
+    except (WrongPath, CannotGrade, Unusable) as error:
         raise Refusal(str(error)) from None
-    _make_folder(out)
-    specs = _select(topics)
-    seed = secrets.randbits(63) if seed is None else seed  # one for all: everyone is asked the same
-    names = [submission_name(path) for path in paths]
-    graded: list[GradedSubmission] = []
+
+
+@app.command()
+def gradescope(
+    out: Annotated[Path, typer.Option(help="The zip to write, such as autograder.zip.")],
+    topic: Annotated[list[str] | None, typer.Option(help="Grade this topic only; can be repeated.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Draw the cases from it; else secret.")] = None,
+    torch_index: Annotated[str | None, typer.Option(metavar="URL", help="A package index with torch for CPUs.")] = None,
+) -> int:
+    """Make the autograder for Gradescope.
+
+    Upload the zip there as the autograder of a programming assignment. Students hand in the zip of `workbook submit`, or
+    their topic files. The zip holds the seed of the cases: keep it to yourself.
+    """
+    from workbook.grading.gradescope import CannotWrite, write_autograder
+
+    specs = _select([_topic(name) for name in topic or []])
+    seed = secrets.randbits(63) if seed is None else seed
     try:
-        for each, json_name in zip(_graded(paths, specs, seed), json_names(names), strict=True):
-            graded.append(each)
-            with _writing(out):
-                write_verdicts(out, json_name, each)
-            _say(_summary(each))
-    except KeyboardInterrupt:  # what has been graded is not lost
-        _say(f"stopped: {len(graded)} of {len(paths)} submissions are graded", error=True)
-    with _writing(out):
-        gradebook = write_gradebook(out, graded, specs)
-    unreadable = sum(not each.readable for each in graded)
-    _say(f"{_count(len(graded) - unreadable, 'submission')} graded, {unreadable} unreadable (seed {seed}): {gradebook}")
-    return 0 if len(graded) == len(paths) and all(each.passed for each in graded) else 1
+        write_autograder(out, topic or [], seed, torch_index)
+    except CannotWrite as error:
+        raise Refusal(str(error)) from None
+    points = _count(sum(spec.points for spec in specs), "point")
+    _say(f"{out} is ready to upload: {_count(len(specs), 'function')}, {points} (seed {seed})")
+    return 0
+
+
+@app.command()
+def release(
+    out: Annotated[Path, typer.Option(help="The folder for the edition; it is made.")],
+    archive: Annotated[bool, typer.Option("--zip", help="Write OUT.zip beside it, too.")] = False,
+) -> int:
+    """Make the edition for learners.
+
+    It is this course without solutions, tests and what you have written in the exercises. The references are in it, since
+    a check on the learner's machine compares with them.
+    """
+    from workbook.release import CannotRelease
+    from workbook.release import release as write_edition
+
+    try:
+        with _writing(out):
+            done = write_edition(out, archive)
+    except CannotRelease as error:
+        raise Refusal(str(error)) from None
+    _say(f"{done.folder} is the learners' edition: {_count(done.files, 'file')}")
+    if done.archive is not None:
+        _say(f"{done.archive} holds the same")
+    return 0
 
 
 @app.command()
@@ -320,9 +382,11 @@ def _require_implementation() -> None:
     from workbook.graded import implementation
 
     try:
-        implementation()
+        chosen = implementation()
     except ValueError as error:
         raise Refusal(str(error)) from None
+    if chosen == "solutions" and not course.SOLUTIONS.is_dir():
+        raise Refusal(f"WORKBOOK_IMPLEMENTATION is 'solutions', and {course.SOLUTIONS} is not there")
 
 
 def _require_device(device: Device) -> None:
@@ -417,7 +481,7 @@ def _make_folder(path: Path) -> None:
     if path.exists() and not path.is_dir():
         raise Refusal(f"{path} is a file; --out is the folder for the grades")
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)  # it will hold marks and the seed
     except OSError as error:
         raise Refusal(f"the folder {path} cannot be made ({error.strerror})") from None
 
@@ -431,20 +495,114 @@ def _writing(path: Path) -> Iterator[None]:
         raise Refusal(f"{path} cannot be written ({error.strerror or error})") from None
 
 
-def _graded(paths: Sequence[Path], specs: "tuple[Spec, ...]", seed: int) -> "Iterator[GradedSubmission]":
-    """Grade one submission after the other with one warm worker."""
-    from workbook.grading.gradebook import grade_submission, unreadable_submission
-    from workbook.grading.submission import Unreadable, read_submission, submission_name
-    from workbook.grading.worker import Worker
+@contextmanager
+def _staff(jobs: int | None, dask: str | None, require_sandbox: bool, told: set[str]) -> "Iterator[Staff]":
+    """Yield who grades; say of this machine that it has no sandbox."""
+    from workbook.grading import executors
 
-    with Worker() as worker:
-        for path in paths:
-            try:
-                submission = read_submission(path)
-            except Unreadable as reason:
-                yield unreadable_submission(submission_name(path), reason, specs)
-            else:
-                yield grade_submission(submission, specs, seed, worker)
+    if dask is not None:
+        with executors.dask_cluster(dask) as staff:
+            yield staff
+        return
+    executors.start_importing()  # while this process does the same: torch takes seconds
+    from workbook.grading import sandbox
+
+    reason = sandbox.why_not()
+    if reason is not None and require_sandbox:
+        raise Refusal(f"--require-sandbox: there is none here. {reason}")
+    _tell_of_no_sandbox(reason, told)
+    yield executors.local_processes(jobs or executors.usable_cores())
+
+
+def _tell_of_no_sandbox(reason: str | None, told: set[str]) -> None:
+    if reason is not None and reason not in told:
+        told.add(reason)
+        _say(f"warning: submissions run without a sandbox and can do here whatever you can. {reason}", error=True)
+
+
+def _grade(
+    inputs: dict[Path, str],
+    specs: "tuple[Spec, ...]",
+    settings: "Settings",
+    records: "Records",
+    staff: "Staff",
+    regrade: bool,
+    told: set[str],
+    shown_seed: int | None,
+) -> int:
+    """Grade, show how it goes, write what is read, and return the exit code."""
+    from workbook.grading.classroom import grade_class, publish
+
+    counts: Counter[str] = Counter()
+    all_passed = True
+    started = time.monotonic()
+    try:
+        steps = grade_class(inputs, specs, settings, records, staff, regrade)
+        with closing(steps), _progress(len(inputs)) as advance:
+            for step in steps:
+                counts[step.kind] += 1
+                all_passed &= step.record.row.passed
+                _tell_of_no_sandbox(step.unsandboxed, told)
+                if step.kind != "unchanged":
+                    _say(_summary(step.record.row))
+                advance(counts)
+    except KeyboardInterrupt:  # what has been graded is kept
+        further = "it begins anew with --regrade" if regrade else "the same command goes on from there"
+        _say(f"stopped after {counts.total()} of {len(inputs)}; {further}", error=True)
+    seconds = time.monotonic() - started
+    stopped = counts.total() < len(inputs)
+    if not stopped and (earlier := records.graded_otherwise(settings.grader)):
+        _say(
+            f"warning: {_count(earlier, 'row')} of the gradebook {'is' if earlier == 1 else 'are'} of an earlier run with "
+            "another seed, course, torch or choice of topics; give these submissions again to grade them alike",
+            error=True,
+        )
+    with _writing(records.path.parent):
+        gradebook = publish(records.path.parent, records, specs)
+    seed = "" if shown_seed is None else f" (seed {shown_seed})"
+    pace = f" in {seconds:.1f} s, {_rate(counts, seconds)}" if counts["graded"] else ""
+    _say(f"{_tally(counts)}{pace}{seed}: {gradebook}")
+    return 1 if stopped or not all_passed else 0
+
+
+@contextmanager
+def _progress(total: int) -> "Iterator[Callable[[Counter[str]], None]]":
+    """Show how many are graded, how fast and how long it takes: a bar on a terminal, else a line every ten seconds."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = _console()
+    columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn()
+    started = said = time.monotonic()
+    first = None  # when the first was graded: until then torch is imported, which says nothing of the rest
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=total, rate="")
+
+        def advance(counts: "Counter[str]") -> None:
+            nonlocal said, first
+            now = time.monotonic()
+            # What is only looked up takes no time, and would have the remaining time look short.
+            done, left = counts["graded"] + counts["failed"], total - counts.total()
+            first = now if first is None and done else first
+            bar.update(task, completed=done, total=done + left, rate=_rate(counts, now - started))
+            if first is not None and done > 1 and not console.is_terminal and now - said >= PROGRESS_SECONDS:
+                said = now
+                remaining = f"about {(now - first) / (done - 1) * left:.0f} s left"
+                _say(f"{done} of {done + left}, {_rate(counts, now - started)}, {remaining}", error=True)
+
+        yield advance
+
+
+def _rate(counts: "Counter[str]", seconds: float) -> str:
+    return f"{(counts['graded'] + counts['failed']) / max(seconds, 1e-3):.1f} a second"
+
+
+def _tally(counts: "Counter[str]") -> str:
+    parts = [f"{_count(counts['graded'], 'submission')} graded", f"{counts['unreadable']} unreadable"]
+    if counts["unchanged"]:
+        parts.insert(1, f"{counts['unchanged']} unchanged")
+    if counts["failed"]:
+        parts.append(f"{counts['failed']} could not be graded: run the command again")
+    return ", ".join(parts)
 
 
 def _summary(graded: "GradedSubmission") -> str:

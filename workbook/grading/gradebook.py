@@ -5,7 +5,7 @@ import io
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from workbook.grading.verdict import Verdict
     from workbook.specs import Spec
 
-COLUMNS = ("student", "submission", "status", "points", "max_points")
+COLUMNS = ("student", "submission", "status", "points", "max_points", "counts", "isolation", "imports")
 GRADEBOOK = "gradebook.csv"
 
 
@@ -76,13 +76,17 @@ class GradedSubmission:
 
 def grade_submission(submission: Submission, specs: "Sequence[Spec]", seed: int, worker: Grader) -> GradedSubmission:
     """Grade one submission that could be read."""
-    verdicts = tuple(worker.grade(submission.files, specs, seed))
+    return replace(ungraded_submission(submission, specs), verdicts=tuple(worker.grade(submission.files, specs, seed)))
+
+
+def ungraded_submission(submission: Submission, specs: "Sequence[Spec]") -> GradedSubmission:
+    """Return the row of a submission that could be read, still without its verdicts."""
     return GradedSubmission(
         name=submission.name,
         student=submission.student,
         status="; ".join(("graded", *submission.notes)),
         readable=True,
-        verdicts=verdicts,
+        verdicts=(),
         max_points=_max_points(specs),
     )
 
@@ -116,6 +120,9 @@ def write_gradebook(folder: Path, graded: Sequence[GradedSubmission], specs: "Se
                 *(_neutral(text) for text in (each.student, each.name, each.status)),
                 "" if each.points is None else each.points,
                 each.max_points,
+                "yes" if each.counts else "no",
+                each.isolation,
+                _neutral(" ".join(each.imports)),
                 *(points.get(function, "") for function in functions),
             ]
         )
@@ -125,7 +132,7 @@ def write_gradebook(folder: Path, graded: Sequence[GradedSubmission], specs: "Se
 
 
 def write_verdicts(folder: Path, file_name: str, graded: GradedSubmission) -> Path:
-    """Write a submission's JSON into ``folder`` and return its path.
+    """Write a submission's JSON into ``folder``, unless it is there already, and return its path.
 
     Raises:
         OSError: the folder cannot be written.
@@ -133,7 +140,11 @@ def write_verdicts(folder: Path, file_name: str, graded: GradedSubmission) -> Pa
     path = folder / file_name
     text = json.dumps(graded.to_json(), ensure_ascii=False, indent=2)
     # A learner's error message may hold half a surrogate pair; written \udcff it is still JSON.
-    write_atomically(path, text.encode("utf-8", "backslashreplace") + b"\n")
+    data = text.encode("utf-8", "backslashreplace") + b"\n"
+    if (
+        not path.is_file() or path.read_bytes() != data
+    ):  # a class is a thousand, and most have not changed since the last run
+        write_atomically(path, data)
     return path
 
 

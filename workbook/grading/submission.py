@@ -11,6 +11,7 @@ import os
 import stat
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -112,8 +113,11 @@ def pack(student: str, files: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def find_submissions(paths: Sequence[Path], skip: Path | None = None) -> list[Path]:
-    """Return the submissions that ``paths`` name, in their order; a folder of submissions gives each child, by name.
+def find_submissions(paths: Sequence[Path], skip: Path | None = None) -> dict[Path, str]:
+    """Return the submissions that ``paths`` name, each once and in their order, with a name that no two have.
+
+    A folder of submissions gives each child, by name. A child without topic files that holds zips is a student's folder
+    in a download of Moodle's: it gives its zips, named ``folder/zip``.
 
     Args:
         paths: zips, folders that directly hold a topic file, or folders of submissions.
@@ -122,27 +126,69 @@ def find_submissions(paths: Sequence[Path], skip: Path | None = None) -> list[Pa
     Raises:
         WrongPath: a path is not there, cannot be listed, or is a folder without any submission.
     """
-    found: list[Path] = []
+    found: dict[Path, int] = {}  # how many parts of the path are its name
     for path in paths:
         if not path.exists():
             raise WrongPath(f"{path} is not there")
         if not path.is_dir() or _holds_topic_file(path):
-            found.append(path)
+            found[path] = 1
             continue
-        try:
-            children = sorted(child for child in path.iterdir() if not child.name.startswith("."))
-        except OSError as error:
-            raise WrongPath(f"{path} cannot be listed ({error.strerror})") from None
-        children = [child for child in children if skip is None or child.resolve() != skip.resolve()]
+        children = [child for child in _children(path) if skip is None or child.resolve() != skip.resolve()]
         if not children:
             raise WrongPath(f"{path} is a folder without a submission in it: no topic file, no zip, no folder")
-        found.extend(children)
-    return found
+        for child in children:
+            zips = _zips(child)
+            found |= dict.fromkeys(zips, 2) if zips else {child: 1}
+    once = {os.path.abspath(path): path for path in reversed(found)}
+    return _unique_names({path: parts for path, parts in found.items() if once[os.path.abspath(path)] is path})
+
+
+def _children(folder: Path) -> list[Path]:
+    try:
+        return sorted(child for child in folder.iterdir() if not child.name.startswith("."))
+    except OSError as error:
+        raise WrongPath(f"{folder} cannot be listed ({error.strerror})") from None
+
+
+def _zips(folder: Path) -> list[Path]:
+    """Return the zips of a folder that is no submission itself, and none of what is no such folder."""
+    if not folder.is_dir() or _holds_topic_file(folder):
+        return []
+    try:
+        children = _children(folder)
+    except WrongPath:  # it gets its row as what it is: a folder that cannot be read
+        return []
+    return [child for child in children if child.suffix.lower() == ".zip" and not child.is_dir()]
+
+
+def _unique_names(found: dict[Path, int]) -> dict[Path, str]:
+    """Name each path by as many of its last parts as are asked for, and more where two names would be the same."""
+    parts = {path: Path(os.path.abspath(path)).parts for path in found}
+    while True:
+        names = {path: printable("/".join(parts[path][-number:])) for path, number in found.items()}
+        often = Counter(names.values())
+        alike = [path for path, name in names.items() if often[name] > 1 and found[path] < len(parts[path])]
+        if not alike:
+            return names
+        found = found | {path: found[path] + 1 for path in alike}
 
 
 def submission_name(path: Path) -> str:
     """Return the whole name of a submission's zip or folder, fit to print."""
     return printable(Path(os.path.abspath(path)).name or str(path))
+
+
+def modified(path: Path) -> int:
+    """Return when a submission was changed last, in nanoseconds: the zip, or the newest of the folder's topic files."""
+    try:
+        times = [
+            (path / f"{topic}.py").lstat().st_mtime_ns
+            for topic in course.TOPICS
+            if os.path.lexists(path / f"{topic}.py")
+        ]
+        return max(times, default=path.lstat().st_mtime_ns)
+    except OSError:
+        return 0  # what cannot be looked at is older than everything else
 
 
 def read_submission(path: Path) -> Submission:
