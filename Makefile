@@ -10,7 +10,7 @@ PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(VENV)/bin/python -m pip install -qq -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab models test test-models test-browser nbval notebooks lint benchmark
+.PHONY: help setup lab models test test-models test-browser nbval notebooks lint benchmark benchmark-others
 
 # No test may fetch a model; a missing one fails at once instead of after half a minute.
 test test-models test-browser nbval notebooks benchmark: export HF_HUB_OFFLINE := 1
@@ -19,7 +19,7 @@ test-models notebooks: export WORKBOOK_MODELS := $(CURDIR)/$(VENV)/models
 
 help:  ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r target text; do \
-		printf '  make %-10s %s\n' "$$target" "$$text"; done
+		printf '  make %-16s %s\n' "$$target" "$$text"; done
 
 setup: $(READY)  ## Make .venv with everything installed (done once; PYTHON=python3.12 chooses another Python)
 
@@ -75,5 +75,9 @@ lint: $(READY)  ## Check code and notebooks with ruff and mypy
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 
-benchmark: $(READY)  ## Measure speed and write the table kept in tests/benchmarks
+benchmark: $(READY)  ## Measure speed, of a check and of a class of 1,000, and write the tables kept in tests/benchmarks
 	$(VENV)/bin/python -m tests.benchmarks
+	$(VENV)/bin/python -m tests.benchmarks.classroom
+
+benchmark-others: $(READY)  ## Measure nbgrader and otter-grader beside it (3 GB into .venv-others)
+	$(VENV)/bin/python -m tests.benchmarks.others

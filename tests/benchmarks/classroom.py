@@ -1,0 +1,156 @@
+"""Measures the grading of a made class, prints a table and keeps it: ``python -m tests.benchmarks.classroom [--count N]``.
+
+Every submission is another one, written out as a zip and graded as ``workbook grade`` does it, in the sandbox, with the
+results recorded one by one. The time of one plain call of all the solutions on all their cases, in the same run, is the
+measure that two machines can be compared by.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+
+from tests.benchmarks.__main__ import median, plain_calls
+from tests.made_class import ORDINARY, write_class
+from workbook.grading import executors, sandbox
+from workbook.grading.classroom import Settings, grade_class, publish
+from workbook.grading.records import Records
+from workbook.grading.submission import find_submissions
+from workbook.specs import Spec, specs
+
+RESULTS = Path(__file__).with_name("CLASS.md")
+TARGET = 15.0  # submissions a second, on two cores
+ALL_RIGHT = {"honest": 1.0}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One class graded: when each submission was done, in seconds from the start, the memory then, and the passed ones."""
+
+    times: tuple[float, ...]
+    memory: tuple[int, ...]
+    passed: float
+    published: float
+
+    @property
+    def rate(self) -> float:
+        """Submissions a second, with the start of everything."""
+        return len(self.times) / self.times[-1]
+
+    @property
+    def steady(self) -> float:
+        """Submissions a second between the first and the last tenth: without the start."""
+        first = len(self.times) // 10
+        return (len(self.times) - first - 1) / (self.times[-1] - self.times[first])
+
+
+def grade(count: int, jobs: int, chosen: Sequence[Spec] = (), mix: Mapping[str, float] = ORDINARY) -> Run:
+    """Grade a made class of ``count`` with ``jobs`` processes."""
+    chosen = chosen or specs()
+    with tempfile.TemporaryDirectory() as name:
+        folder, out = Path(name) / "submissions", Path(name) / "grades"
+        out.mkdir()
+        write_class(folder, count, seed=1, mix=mix)
+        times, memory, passed = [], [], 0
+        start = time.perf_counter()
+        executors.start_importing()
+        inputs = find_submissions([folder])
+        with Records(out) as records:
+            settings = Settings(records.seed(None), tuple(spec.name for spec in chosen))
+            steps = grade_class(inputs, chosen, settings, records, executors.local_processes(jobs))
+            with closing(steps):
+                for step in steps:
+                    assert step.kind == "graded", step
+                    times.append(time.perf_counter() - start)
+                    passed += sum(verdict.passed for verdict in step.record.row.verdicts)
+                    if len(times) % max(1, count // 20) == 0:
+                        memory.append(resident())
+            publishing = time.perf_counter()
+            publish(out, records, chosen)
+        return Run(tuple(times), tuple(memory), passed / (count * len(chosen)), time.perf_counter() - publishing)
+
+
+def resident() -> int:
+    """Return the memory of this process and all below it, in bytes; what they share is counted in each."""
+    processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    total = 0
+    for process in processes:
+        try:
+            total += process.memory_info().rss
+        except psutil.NoSuchProcess:  # the child of a submission, done meanwhile
+            continue
+    return total
+
+
+def rows(count: int) -> list[tuple[str, str]]:
+    """Measure everything: what, and how much."""
+    cores = executors.usable_cores()
+    whole = grade(count, cores)
+    found = [
+        (f"a class of {count} distinct submissions of {len(specs())} functions, {cores} processes, start included",
+         f"**{whole.rate:.1f} a second** (the goal is {TARGET:.0f} on two cores), {whole.times[-1]:.0f} s"),
+        ("the same without the start (the first tenth)", f"{whole.steady:.1f} a second"),
+        ("functions that passed in it", f"{whole.passed:.0%}"),
+        ("gradebook, class report and a page and a JSON for each student", f"{whole.published:.1f} s"),
+    ]  # fmt: skip
+    for part in (8, 4, 2):
+        place = count // part - 1
+        found.append((f"time until the first {place + 1} are graded", f"{whole.times[place]:.1f} s"))
+    early, late = (statistics.mean(part) for part in (whole.memory[2:6], whole.memory[-4:]))
+    found.append(
+        ("memory of all processes, after a fifth and at the end", f"{early / 2**20:.0f} MB, {late / 2**20:.0f} MB")
+    )
+    fewer = max(50, count // 5)
+    all_right = grade(fewer, cores, mix=ALL_RIGHT)
+    found.append(
+        (f"{fewer} submissions with every function right, the dearest kind", f"{all_right.steady:.1f} a second")
+    )
+    for jobs in sorted({1, cores}):
+        run = grade(fewer, jobs)
+        found.append(
+            (
+                f"{fewer} ordinary submissions, {jobs} {'process' if jobs == 1 else 'processes'}",
+                f"{run.steady:.1f} a second",
+            )
+        )
+    for topics in (["padding"], ["padding", "causal", "multihead"]):
+        chosen = specs(topics)
+        run = grade(fewer, cores, chosen)
+        found.append((f"{fewer} ordinary submissions, {len(chosen)} functions", f"{run.steady:.1f} a second"))
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print and keep the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=1000, help="submissions in the class")
+    count = parser.parse_args(arguments).count
+    where = "in the sandbox" if sandbox.why_not() is None else f"without a sandbox: {sandbox.why_not()}"
+    machine = f"{executors.usable_cores()} cores, Python {platform.python_version()}, torch {torch.__version__.partition('+')[0]}"
+    baseline = median(plain_calls(0))
+    lines = [
+        "| what | measured |",
+        "| --- | ---: |",
+        f"| one plain call of all solutions on all their cases | {baseline * 1000:.0f} ms |",
+    ]
+    lines += [f"| {what} | {much} |" for what, much in rows(count)]
+    text = (
+        f"# How fast a class is graded\n\nMeasured by `python -m tests.benchmarks.classroom` on {machine}, {where}.\n\n"
+    )
+    text += "\n".join(lines) + "\n"
+    print(text)
+    RESULTS.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    main()
