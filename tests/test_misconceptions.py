@@ -1,5 +1,6 @@
 """Every specification of the course, whatever the topic: who passes, who fails, and under which name."""
 
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +15,7 @@ from workbook.grading.judge import Answer, Examination, Here, answer, examinatio
 from workbook.grading.runner import Outcome, Raised, undecorated
 from workbook.grading.worker import Worker
 from workbook.specs import Spec, specs
-from workbook.specs.specification import misconception
+from workbook.specs.specification import Case, misconception
 from workbook.specs.stubs import topic_source
 from workbook.topic_files import load_solution, load_topic
 
@@ -156,12 +157,26 @@ class Separated:
             if known.differs(other, case):
                 self.case[pair] = case
                 return case
-        its = judging._known(exam, misconception("its name", "Its advice.", len), known.answer)
-        same = its.broken == judging._broken_kind(exam, other.answer)
-        return NEVER if same and judging._is(exam, its, other.answer, other.outcomes) else OTHERWISE
+        its = judging.Known(exam, misconception("its name", "Its advice."), Given(exam, known.answer))
+        return NEVER if judging._is(exam, its, other.answer, other.outcomes) else OTHERWISE
 
 
 OTHERWISE, NEVER = -1, -2
+
+
+class Given:
+    """Who answers as an answer that is there already."""
+
+    def __init__(self, exam: Examination, answer: Answer) -> None:
+        self._exam = exam
+        self._answer = answer
+
+    def outcomes(self, spec: Spec, cases: Sequence[Case]) -> tuple[Outcome, ...]:
+        places = [next(place for place, other in enumerate(self._exam.cases) if other is case) for case in cases]
+        return tuple(self._answer.outcomes[place] for place in places)
+
+    def measured(self, *asked: Any) -> tuple[Any, ...]:
+        return self._answer.measured or ()
 
 
 class Seen:

@@ -806,16 +806,13 @@ def test_a_complex_tensor_is_malformed() -> None:
     from safetensors.torch import save
 
     with pytest.raises(Malformed, match="complex64"):
-        decode(
-            b'{"tree": {"tensor": ["complex64", 0, [2]]}}', save({"complex64": torch.zeros(2, dtype=torch.complex64)})
-        )
+        decode(b'{"tree": {"tensor": ["complex64", [2]]}}', save({"complex64": torch.zeros(2, dtype=torch.complex64)}))
 
 
 @pytest.mark.parametrize(
     "place",
-    [["float32", 0, [7]], ["float32", 1, [6]], ["float32", -1, [2]], ["float32", 0, [-1]], ["float32", 0, [2, -3]],
-     ["float32", 0, [0, 10**30]], ["float32", 0, [1] * 65], ["float32", 0, [1.5]], ["float32", "0", [1]], ["float32", 0, {}],
-     ["float32", 0, "3"], ["float32", 0], ["float64", 0, [1]], ["int64", 0, [2, 1]]],
+    [["float32", [7]], ["float32", [-1]], ["float32", [2, -3]], ["float32", [0, 10**30]], ["float32", [1] * 65],
+     ["float32", [1.5]], ["float32", {}], ["float32", "3"], ["float32"], ["float64", [1]], ["int64", [2, 1]]],
 )  # fmt: skip
 def test_a_tensor_out_of_place_is_malformed(place: Any) -> None:
     from safetensors.torch import save
@@ -823,6 +820,35 @@ def test_a_tensor_out_of_place_is_malformed(place: Any) -> None:
     blob = save({"float32": torch.zeros(6), "int64": torch.zeros(2, 1, dtype=torch.long)})
     with pytest.raises(Malformed):
         decode(json.dumps({"tree": {"tensor": place}}).encode(), blob)
+
+
+def test_no_cell_is_had_twice() -> None:
+    from safetensors.torch import save
+
+    tree = {"list": [{"tensor": ["float32", [4]]}, {"tensor": ["float32", [3]]}]}
+    with pytest.raises(Malformed):
+        decode(json.dumps({"tree": tree}).encode(), save({"float32": torch.zeros(6)}))
+    _, came = decode(json.dumps({"tree": tree}).encode(), save({"float32": torch.arange(7.0)}))
+    assert came[1].tolist() == [4, 5, 6]
+
+
+def test_a_header_of_many_tensors_and_a_large_tensor_are_malformed() -> None:
+    from safetensors.torch import save
+
+    with pytest.raises(Malformed, match="too many tensors"):
+        decode(b'{"tree": null}', save({str(number): torch.zeros(0) for number in range(200)}))
+    size = runner.MAX_ELEMENTS + 1
+    with pytest.raises(Malformed, match="too large"):
+        decode(
+            json.dumps({"tree": {"tensor": ["uint8", [size]]}}).encode(),
+            save({"uint8": torch.zeros(size, dtype=torch.uint8)}),
+        )
+
+
+def test_any_number_of_kinds_of_tuples_may_come() -> None:
+    for number in range(2 * runner.MAX_CLASSES):
+        came = decode(json.dumps({"tree": {"named": [f"Kind{number}", ["a"], [None]]}}).encode(), b"")[1]
+        assert type(came).__name__ == f"Kind{number}"
 
 
 @given(st.integers(0, 400))

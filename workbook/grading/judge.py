@@ -8,7 +8,7 @@ import contextlib
 import inspect
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any, Protocol
@@ -27,6 +27,7 @@ from workbook.specs.specification import Case, FunctionArgument, Misconception, 
 TOLERANCE = {torch.float64: 2e-5, torch.float32: 2e-5, torch.float16: 2e-3, torch.bfloat16: 2e-2}
 #: Tensors with more cells than this are described by dtype and shape.
 SHOWN_CELLS = 24
+LONGEST_TEXT = 1_000
 #: What a mask function is asked about.
 INDEX_NAMES = ("b", "h", "q_idx", "kv_idx")
 ASPECTS = ("structure", "shape", "dtype", "device", "values")
@@ -52,17 +53,6 @@ class Difference:
     leaf: int = 0
     leaves: int = 1
     name: str = ""
-
-
-@dataclass(frozen=True)
-class Known:
-    """What one wrong implementation of a misconception answers: as observed, in which cases that is wrong, what it breaks."""
-
-    misconception: Misconception
-    answer: Answer
-    outcomes: tuple[Outcome, ...]
-    wrong: tuple[bool, ...]
-    broken: str | None
 
 
 class Respondent(Protocol):
@@ -124,12 +114,42 @@ class Examination:
 
     @cached_property
     def misconceptions(self) -> tuple["Known", ...]:
-        """What each wrong implementation answers, judged and measured like a learner's."""
+        """Each wrong implementation, which answers when it is asked."""
         return tuple(
-            _known(self, misconception, answer(self, Here(implementation)))
+            Known(self, misconception, Here(implementation))
             for misconception in self.spec.misconceptions
             for implementation in misconception.implementations
         )
+
+
+class Known:
+    """What one wrong implementation of a misconception answers, case by case: most are told from a learner's by the first."""
+
+    def __init__(self, exam: Examination, misconception: Misconception, respondent: Respondent) -> None:
+        self.misconception = misconception
+        self._exam = exam
+        self._respondent = respondent
+        self._given: dict[int, tuple[Outcome, bool]] = {}
+
+    def outcome(self, place: int) -> tuple[Outcome, bool]:
+        """Return what it makes of one case, and whether that is wrong."""
+        if place not in self._given:
+            exam, case = self._exam, self._exam.cases[place]
+            (outcome,) = self._respondent.outcomes(exam.spec, [case])
+            difference = _outcome_difference(exam.spec, case, exam.expected[place], observed(exam.spec, case, outcome))
+            self._given[place] = outcome, difference is not None
+        return self._given[place]
+
+    @cached_property
+    def broken(self) -> str | None:
+        """The kind of property that it breaks; ``None`` if a value is wrong already."""
+        given = [self.outcome(place) for place in range(len(self._exam.cases))]
+        if any(wrong for _, wrong in given):
+            return None
+        exam = self._exam
+        measured = self._respondent.measured(exam.spec, exam.spec.properties, exam.small, exam.large)
+        outcomes = tuple(outcome for outcome, _ in given)
+        return _broken_kind(exam, Answer(exam.spec.name, exam.seed, outcomes, measured))
 
 
 @contextlib.contextmanager
@@ -384,20 +404,10 @@ def _gradient_fault(wanted: Any, came: Any) -> str | None:
 def _named(exam: Examination, answer: Answer, verdict: Verdict) -> Verdict:
     """Add the misconception whose own implementation gives this very answer."""
     outcomes = [observed(exam.spec, case, outcome) for case, outcome in zip(exam.cases, answer.outcomes, strict=True)]
-    broken = _broken_kind(exam, answer)
     for known in exam.misconceptions:
-        if known.broken == broken and _is(exam, known, answer, outcomes):
+        if _is(exam, known, answer, outcomes):
             return replace(verdict, misconception=known.misconception.name, advice=known.misconception.advice)
     return verdict
-
-
-def _known(exam: Examination, misconception: Misconception, answer: Answer) -> Known:
-    outcomes = tuple(
-        observed(exam.spec, case, outcome) for case, outcome in zip(exam.cases, answer.outcomes, strict=True)
-    )
-    wrong = {place for place, _ in _wrong(exam, answer)}
-    places = range(len(exam.cases))
-    return Known(misconception, answer, outcomes, tuple(place in wrong for place in places), _broken_kind(exam, answer))
 
 
 def _is(exam: Examination, known: Known, answer: Answer, outcomes: Sequence[Outcome]) -> bool:
@@ -405,19 +415,24 @@ def _is(exam: Examination, known: Known, answer: Answer, outcomes: Sequence[Outc
 
     Where an implementation raises it says nothing, unless raising is all that is wrong with it: then an answer is the
     same if it raises there too, the same type, and with the same words unless another error is due.
+
+    Args:
+        outcomes: those of the answer, as observed.
     """
     wrong_value, raises_alike = False, []
-    for place, (expected, its, came) in enumerate(zip(exam.expected, known.outcomes, outcomes, strict=True)):
-        raised = known.answer.outcomes[place]
-        if isinstance(raised, Raised):
-            if known.wrong[place]:
-                raises_alike.append(_raises_alike(expected, raised, answer.outcomes[place]))
+    for place, (case, came) in enumerate(zip(exam.cases, outcomes, strict=True)):
+        its, wrong = known.outcome(place)
+        if isinstance(its, Raised):
+            if wrong:
+                raises_alike.append(_raises_alike(exam.expected[place], its, answer.outcomes[place]))
             continue
-        tolerance = exam.cases[place].tolerance
-        if outcome_difference(its, came, tolerance=tolerance) is not None:  # alike, not exact to the bit
-            return False
-        wrong_value = wrong_value or known.wrong[place]
-    return wrong_value or known.broken is not None or (bool(raises_alike) and all(raises_alike))
+        if outcome_difference(observed(exam.spec, case, its), came, tolerance=case.tolerance) is not None:
+            return False  # alike is meant, not exact to the bit
+        wrong_value = wrong_value or wrong
+    broken = _broken_kind(exam, answer)
+    if known.broken != broken:
+        return False
+    return wrong_value or broken is not None or (bool(raises_alike) and all(raises_alike))
 
 
 def _raises_alike(expected: Outcome, known: Raised, outcome: Outcome) -> bool:
@@ -584,7 +599,12 @@ def _asked_text(case: Case) -> str:
 
 
 def value_text(value: Any, cells: int = SHOWN_CELLS) -> str:
-    """Write a value in a few words: small tensors in full, large ones by dtype and shape."""
+    """Write a value in a few words: small tensors in full, large ones by dtype and shape, at most 1,000 characters."""
+    text = _value_text(value, cells)
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]} …"
+
+
+def _value_text(value: Any, cells: int) -> str:
     if isinstance(value, Tensor):
         shape = f"{_dtype(value)}{list(value.shape)}"
         return f"{shape} {_numbers(value.tolist())}" if 0 < value.numel() <= cells else shape
@@ -631,12 +651,19 @@ def _numbers(value: Any) -> str:
 
 def _keys_text(wanted: dict, came: dict) -> str:
     """Say in which keys two dicts differ, or that one of their values is of another kind."""
-    lacking, more = ([f"`{key}`" for key in one if key not in other] for one, other in ((wanted, came), (came, wanted)))
+    lacking, more = (
+        _key_names(key for key in one if key not in other) for one, other in ((wanted, came), (came, wanted))
+    )
     parts = [f"lacks {', '.join(lacking)}"] * bool(lacking) + [f"has {', '.join(more)} besides"] * bool(more)
     if parts:
         return f"the dict {' and '.join(parts)}"
     kinds = [key for key in wanted if not _same_structure(wanted[key], came[key], [])]
     return f"under `{kinds[0]}` stands {value_text(came[kinds[0]])}, and {_kind_text(wanted[kinds[0]])} was wanted"
+
+
+def _key_names(keys: Iterable[Any]) -> list[str]:
+    names = [f"`{str(key)[:40]}`" for key in keys]
+    return [*names[:5], f"{len(names) - 5} more"] if len(names) > 5 else names
 
 
 def _kind_text(value: Any) -> str:

@@ -5,6 +5,8 @@ forks a child per submission (see ``worker.py``). It therefore imports the stand
 and nothing of this package: a child that holds no specification cannot give one away.
 """
 
+import builtins
+import collections
 import contextlib
 import ctypes
 import functools
@@ -38,7 +40,9 @@ MAX_TEXT = 500
 MAX_CLASSES = 200
 MAX_AXES = 64
 MAX_TAGS = 100_000
-MAX_JSON_BYTES = 8 << 20
+MAX_JSON_BYTES = 2 << 20
+MAX_HEADER_BYTES = 4_096
+MAX_NUMBER = 10**9
 MAX_TENSOR_BYTES = 64 << 20
 #: The kinds of numbers that travel; the judge can compare and print each of them.
 # fmt: off
@@ -378,7 +382,13 @@ def raised(error: BaseException, file: str | None) -> Raised:
         message = error.msg if isinstance(error, SyntaxError) else str(error)
     except Exception:  # an exception class of the learner's own, whose __str__ fails too
         message = "(its message cannot be read)"
-    return Raised(tuple(kind.__name__ for kind in type(error).__mro__[:-1]), str(message)[:MAX_TEXT], line)
+    return Raised(tuple(map(_name_of, type(error).__mro__[:-1])), str(message)[:MAX_TEXT], line)
+
+
+def _name_of(kind: type) -> str:
+    """Name an exception's class; one that is called like Python's own and is another is named with its module."""
+    name = kind.__name__
+    return name if getattr(builtins, name, kind) is kind else f"{kind.__module__}.{name}"
 
 
 def file_of(function: Callable[..., Any]) -> str | None:
@@ -445,19 +455,14 @@ def _plain_tensor(tensor: Tensor) -> Tree:
     return tensor.detach().resolve_conj().resolve_neg().cpu().clone(memory_format=torch.contiguous_format)
 
 
-_named: dict[tuple[str, tuple[str, ...]], type] = {}
+def named(name: str, fields: Sequence[str]) -> type:
+    """Return a NamedTuple class of that name and these fields; of the latest ones, the same each time."""
+    return _named(name[:60], tuple(field[:60] for field in fields[:MAX_NODES]))
 
 
-def named(name: str, fields: list[str]) -> type:
-    """Return one NamedTuple class per name and fields, the same for every answer."""
-    import collections
-
-    key = (name[:60], tuple(field[:60] for field in fields[:MAX_NODES]))
-    if key not in _named:
-        if len(_named) >= MAX_CLASSES:  # no honest course has so many; each stays in memory for good
-            raise Malformed("too many kinds of tuples")
-        _named[key] = collections.namedtuple(key[0], key[1], rename=True)  # type: ignore[misc]
-    return _named[key]
+@functools.lru_cache(maxsize=MAX_CLASSES)
+def _named(name: str, fields: tuple[str, ...]) -> type:
+    return collections.namedtuple(name, fields, rename=True)  # type: ignore[misc]
 
 
 # --- properties ------------------------------------------------------------------------------------------------------
@@ -503,6 +508,9 @@ class _Calls(TorchFunctionMode):
         return operation(*arguments, **(keywords or {}))
 
 
+_settrace, _gettrace = sys.settrace, sys.gettrace  # whatever a submission puts in their place
+
+
 def work(function: Callable[..., Any], call: Call) -> tuple[int, int]:
     """Return how many tensor operations and how many lines of the function's own file one call executes."""
     copy = fresh(call)
@@ -515,13 +523,13 @@ def work(function: Callable[..., Any], call: Call) -> tuple[int, int]:
         lines += 1
         return count_lines
 
-    calls, outer = _Calls(), sys.gettrace()
-    sys.settrace(count_lines)
+    calls, outer = _Calls(), _gettrace()
+    _settrace(count_lines)
     try:
         with calls:
             invoke(function, *copy)
     finally:
-        sys.settrace(outer)
+        _settrace(outer)
     return len(calls.names), lines
 
 
@@ -715,15 +723,12 @@ class Malformed(ValueError):
 def encode(message: dict[str, Any], tree: Tree = None) -> bytes:
     """Return one frame: two lengths, the message with its tree as JSON, the tree's tensors as safetensors."""
     tensors: dict[str, list[Tensor]] = {}  # by dtype
-    sizes: dict[str, int] = {}
 
     def place(tensor: Tensor) -> list[Any]:
         """Line a tensor up behind those of its dtype: one long tensor a dtype is packed faster than many small ones."""
         dtype = _NAMES_OF_DTYPES[tensor.dtype]
-        start = sizes.get(dtype, 0)
-        sizes[dtype] = start + tensor.numel()
         tensors.setdefault(dtype, []).append(tensor.detach().cpu().reshape(-1))
-        return [dtype, start, list(tensor.shape)]
+        return [dtype, list(tensor.shape)]
 
     def tag(item: Any) -> Any:
         if isinstance(item, Returned):
@@ -769,8 +774,7 @@ def decode(text: bytes, blob: bytes) -> tuple[dict[str, Any], Tree]:
     """
     try:
         message = json.loads(text)
-        tensors = load_tensors(blob) if blob else {}
-        return message, _untag(message.pop("tree"), tensors, 0, [0])
+        return message, _untag(message.pop("tree"), _Line(blob), 0, [0])
     except Malformed:
         raise
     except RecursionError as error:
@@ -779,7 +783,30 @@ def decode(text: bytes, blob: bytes) -> tuple[dict[str, Any], Tree]:
         raise Malformed(f"{type(error).__name__}: {str(error)[:100]}") from error
 
 
-def _untag(item: Any, tensors: dict[str, Tensor], depth: int, count: list[int]) -> Tree:
+class _Line:
+    """The tensors of a frame, one long one a dtype; each is cut off behind the last, so that no cell is had twice."""
+
+    def __init__(self, blob: bytes) -> None:
+        # Its header, whose length comes first, describes as many tensors as there are dtypes; a million take seconds to read.
+        if int.from_bytes(blob[:8], "little") > MAX_HEADER_BYTES:
+            raise Malformed("too many tensors")
+        self._tensors = load_tensors(blob) if blob else {}
+        self._start = dict.fromkeys(self._tensors, 0)
+
+    def cut(self, dtype: str, shape: list[int]) -> Tensor:
+        whole, start = self._tensors[dtype], self._start[dtype]
+        if whole.dtype not in DTYPES or whole.dim() != 1:
+            raise Malformed(f"a tensor of {whole.dtype}")
+        if len(shape) > MAX_AXES or min(shape, default=0) < 0:
+            raise Malformed("a tensor without a shape")
+        count = math.prod(shape)
+        if count > MAX_ELEMENTS:
+            raise Malformed("a tensor too large")
+        self._start[dtype] += count
+        return whole.narrow(0, start, count).view(shape)  # what lies beyond the numbers sent raises
+
+
+def _untag(item: Any, tensors: _Line, depth: int, count: list[int]) -> Tree:
     if depth > 4 * MAX_DEPTH:
         raise Malformed("nested too deeply")
     count[0] += 1
@@ -797,9 +824,9 @@ def _untag(item: Any, tensors: dict[str, Tensor], depth: int, count: list[int]) 
     match kind:
         case "returned":
             returned, changed = value
-            return Returned(inner(returned), None if changed is None else int(changed))
+            return Returned(inner(returned), _count(changed))
         case "tensor":
-            return _placed(tensors, *value)
+            return tensors.cut(*value)
         case "int":
             if len(value) > 100:
                 raise Malformed("a number too long")
@@ -818,7 +845,7 @@ def _untag(item: Any, tensors: dict[str, Tensor], depth: int, count: list[int]) 
             kinds = tuple(str(name)[:60] for name in kinds[:20])
             if not kinds:
                 raise Malformed("an error without a type")
-            return Raised(kinds, str(message)[:MAX_TEXT], None if line is None else int(line))
+            return Raised(kinds, str(message)[:MAX_TEXT], _count(line))
         case "unwritten":
             return Unwritten()
         case "measured":
@@ -832,18 +859,14 @@ def _untag(item: Any, tensors: dict[str, Tensor], depth: int, count: list[int]) 
         case "list":
             return [inner(entry) for entry in value]
         case "dict":
-            return {str(key): inner(entry) for key, entry in value}
+            return {str(key)[:MAX_TEXT]: inner(entry) for key, entry in value}
     raise Malformed(f"an unknown tag {str(kind)[:20]!r}")
 
 
-def _placed(tensors: dict[str, Tensor], dtype: str, start: int, shape: list[int]) -> Tensor:
-    """Cut a tensor out of the long one of its dtype; a wrong place raises."""
-    whole = tensors[dtype]
-    if whole.dtype not in DTYPES or whole.dim() != 1:
-        raise Malformed(f"a tensor of {whole.dtype}")
-    if len(shape) > MAX_AXES or min(shape, default=0) < 0:
-        raise Malformed("a tensor without a shape")
-    return whole.narrow(0, start, math.prod(shape)).view(shape)  # what lies beyond the numbers sent raises
+def _count(value: Any) -> int | None:
+    if value is not None and (type(value) is not int or not 0 <= value < MAX_NUMBER):
+        raise Malformed("a number out of bounds")
+    return value
 
 
 Frame = tuple[bytes, bytes]

@@ -228,7 +228,7 @@ class Child:
             return Ended(f"It was stopped after {limit:g} seconds: is there an endless loop?", timed_out=True)
         except Malformed as error:
             self.end()
-            return Ended(f"Its process sent something that is no answer ({error}).")
+            return _no_answer(error)
         except (EOFError, OSError):
             return Ended(f"Its process ended before it answered ({_why(self.end())}).")
 
@@ -332,7 +332,7 @@ class Submission:
             except Malformed as error:
                 assert self._child is not None
                 self._child.end()
-                fault = Ended(f"Its process sent something that is no answer ({error}).")
+                fault = _no_answer(error)
                 return _verdict(spec, seed, fault) if measured is None else _verdict(spec, seed, ran, fault)
         known.move_to_end(key)
         if len(known) > KEPT_VERDICTS:
@@ -350,22 +350,35 @@ class Submission:
         """See that a living child has loaded the topic; a file that fails costs its functions once, not once each."""
         if topic in self._unloadable:
             return self._unloadable[topic]
-        if self._child is None or not self._child.alive:
+        fresh = self._child is None or not self._child.alive
+        if fresh:
             self._child = self._worker.fork()
             self._loaded = set()
-        if topic not in self._loaded:
-            source = torch.frombuffer(bytearray(self._files[topic] or b"\n"), dtype=torch.uint8)
-            said = self._child.ask({"do": "load", "name": topic}, {"source": source}, self._worker.time_limit)
-            try:
-                reply = said if isinstance(said, Ended) else runner.decode(*said)[1]
-            except Malformed as error:
-                self._child.end()
-                reply = Ended(f"Its process sent something that is no answer ({error}).")
-            if not isinstance(reply, Returned):
-                self._unloadable[topic] = reply if isinstance(reply, Raised | Ended) else _fault(reply)
-                return self._unloadable[topic]
+        if topic in self._loaded:
+            return None
+        reply = self._load_into_child(topic)
+        if isinstance(reply, Ended) and not fresh:
+            return self._load(topic)  # what an earlier topic did to its child is not this one's fault
+        if isinstance(reply, Returned):
             self._loaded.add(topic)
-        return None
+            return None
+        self._unloadable[topic] = reply
+        return reply
+
+    def _load_into_child(self, topic: str) -> Returned | Raised | Ended:
+        assert self._child is not None
+        source = torch.frombuffer(bytearray(self._files[topic] or b"\n"), dtype=torch.uint8)
+        said = self._child.ask({"do": "load", "name": topic}, {"source": source}, self._worker.time_limit)
+        if isinstance(said, Ended):
+            return said
+        try:
+            reply = runner.decode(*said)[1]
+            if not isinstance(reply, Returned | Raised):
+                raise Malformed("not what was asked")
+        except Malformed as error:
+            self._child.end()
+            return _no_answer(error)
+        return reply
 
 
 _OUTCOMES = (Returned, Raised, runner.Unwritten)
@@ -394,24 +407,28 @@ def _digest(*parts: bytes) -> bytes:
 
 def _outcomes(said: Frame | Ended, count: int) -> tuple[Outcome, ...]:
     reply = said if isinstance(said, Ended) else runner.decode(*said)[1]
+    if isinstance(reply, Ended | Raised):
+        return (_fault(reply),) * count
     if isinstance(reply, list) and len(reply) == count and all(isinstance(item, _OUTCOMES) for item in reply):
         return tuple(reply)
-    return (_fault(reply),) * count
+    raise Malformed("not what was asked")
 
 
 def _measurements(said: Frame | Ended) -> tuple[Measured | Ended, ...]:
     reply = said if isinstance(said, Ended) else runner.decode(*said)[1]
+    if isinstance(reply, Ended | Raised):
+        return (_fault(reply),)
     if isinstance(reply, list) and all(isinstance(item, Measured) for item in reply):
         return tuple(reply)
-    return (_fault(reply),)
+    raise Malformed("not what was asked")
 
 
-def _fault(reply: Any) -> Ended:
-    if isinstance(reply, Ended):
-        return reply
-    if isinstance(reply, Raised):
-        return Ended(f"{reply.types[0] if reply.types else 'An error'}: {reply.message}.")
-    return Ended("Its process sent something that is no answer.")
+def _fault(reply: Ended | Raised) -> Ended:
+    return reply if isinstance(reply, Ended) else Ended(f"{reply.types[0]}: {reply.message}.")
+
+
+def _no_answer(error: Malformed) -> Ended:
+    return Ended(f"Its process sent something that is no answer ({error}).")
 
 
 def _import_fault(failed: Raised | Ended) -> str:

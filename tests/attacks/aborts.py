@@ -1,0 +1,7 @@
+"""Aborts the process that runs it."""
+
+import os
+
+
+def invert_mask(mask):
+    os.abort()
