@@ -92,6 +92,8 @@ def _causal_cases(rng: torch.Generator) -> list[Case]:
         Case("with a device", (5,), ON_CPU),
         Case("a single word", (1,)),
         Case("no words", (0,)),
+        # There is only a length to draw: it takes several to be unlike what another seed draws.
+        *(Case(f"a larger length, drawn ({number} of 3)", (integer(rng, 9, 128),)) for number in (1, 2, 3)),
     ]
 
 
@@ -219,6 +221,7 @@ def causal_mask_with_past(
 def _past_cases(rng: torch.Generator) -> list[Case]:
     query = integer(rng, 3, 5)
     past = integer(rng, 2, 4)
+    larger, longer = integer(rng, 2, 12), integer(rng, 10, 109)
     return [
         Case("two new words after two", (2, 4)),
         Case("no past", (4, 4)),
@@ -231,6 +234,7 @@ def _past_cases(rng: torch.Generator) -> list[Case]:
         Case("fewer keys than queries", (4, 2)),
         Case("no keys for a query", (1, 0)),
         Case("one key too few", (query, query - 1)),
+        Case("larger sizes, drawn", (larger, larger + longer)),
     ]
 
 
@@ -413,6 +417,7 @@ def sliding_window_mask(
 
 def _window_cases(rng: torch.Generator) -> list[Case]:
     query, past, window = integer(rng, 4, 6), integer(rng, 1, 3), integer(rng, 2, 4)
+    larger, longer = integer(rng, 2, 9), integer(rng, 10, 60)
     return [
         Case("a window of 2 on four words", (4, 4, 2)),
         Case("a window of 3 on six words", (6, 6, 3)),
@@ -428,6 +433,7 @@ def _window_cases(rng: torch.Generator) -> list[Case]:
         Case("a single word", (1, 1, 1)),
         Case("a window of 0", (3, 4, 0)),
         Case("a negative window", (3, 4, -1)),
+        Case("larger sizes, drawn", (larger, larger + longer, integer(rng, 2, longer))),
     ]
 
 
@@ -622,6 +628,8 @@ def prefix_lm_mask(
 def _prefix_cases(rng: torch.Generator) -> list[Case]:
     sequence = integer(rng, 5, 7)
     drawn = torch.tensor([2, *(integer(rng, 0, sequence) for _ in range(2)), sequence - 2])
+    larger = integer(rng, 12, 26)
+    prefixes = torch.tensor([integer(rng, 1, larger - 1) for _ in range(2)])
     return [
         Case("a question of two words, an answer of two", (torch.tensor([2]), 4)),
         Case("a prefix of its own for each sentence", (torch.tensor([2, 3, 4]), 6)),
@@ -632,6 +640,7 @@ def _prefix_cases(rng: torch.Generator) -> list[Case]:
         Case("all but the last word", (torch.tensor([3, 3]), 4)),
         Case("a single word", (torch.tensor([0, 1]), 1)),
         Case("sequence length 0", (torch.tensor([0, 0]), 0)),
+        Case("larger sizes, drawn", (prefixes, larger)),
     ]
 
 
@@ -793,6 +802,7 @@ def _gaps() -> Tensor:
 def _decoder_cases(rng: torch.Generator) -> list[Case]:
     sequence = integer(rng, 5, 6)
     drawn = lengths(rng, 3, sequence)
+    larger = integer(rng, 12, 26)
     return [
         Case("the two sentences", (torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1]]), torch.float32)),
         Case("the two sentences, padded on the left", (torch.tensor([[0, 1, 1, 1], [1, 1, 1, 1]]), torch.float32)),
@@ -805,6 +815,7 @@ def _decoder_cases(rng: torch.Generator) -> list[Case]:
         Case("no padding", (torch.ones(2, 5, dtype=torch.long), torch.float32)),
         Case("a single word", (torch.tensor([[1], [0]]), torch.float32)),
         Case("sequence length 0", (attention_mask([0, 0], 0), torch.float32)),
+        Case("larger sizes, drawn", (attention_mask(lengths(rng, 2, larger), larger, "left"), torch.float32)),
     ]
 
 

@@ -127,6 +127,15 @@ def _fill_in(
     return fill(shape, lambda *cell: 0.0 if may_attend(*cell) else lowest, dtype, place)
 
 
+# --- drawing inputs --------------------------------------------------------------------------------------------------
+
+
+def _larger(rng: torch.Generator) -> tuple[int, int, int]:
+    """Queries, past and a window that hides something from each query: 13,000 ways, too many to know by heart."""
+    query, past = integer(rng, 2, 9), integer(rng, 10, 60)
+    return query, past, integer(rng, 2, past - 1)
+
+
 # --- how wrong answers are written -----------------------------------------------------------------------------------
 
 #: Which keys `[K]` the queries `[Q, 1]` see, given the number of past keys and the window.
@@ -489,6 +498,7 @@ def make_causal_mask(
 
 def _make_cases(rng: torch.Generator) -> list[Case]:
     query, past, window = integer(rng, 4, 5), integer(rng, 2, 4), integer(rng, 2, 3)
+    larger, longer, wider = _larger(rng)
     return [
         Case("four words, two sentences", ((2, 4), torch.float32)),
         Case("after two soft-prompt positions", ((2, 4), torch.float32, 2)),
@@ -508,6 +518,7 @@ def _make_cases(rng: torch.Generator) -> list[Case]:
         Case("a single word", ((1, 1), torch.float32)),
         Case("a window of 0", ((2, 3), torch.float32, 1, 0)),
         Case("a negative window", ((2, 3), torch.float32, 0, -1)),
+        Case("larger sizes, drawn", ((2, larger), torch.float32, longer, wider)),
     ]
 
 
@@ -809,6 +820,7 @@ def to_causal_4d(
 
 def _causal_cases(rng: torch.Generator) -> list[Case]:
     query, past, window = integer(rng, 3, 5), integer(rng, 2, 4), integer(rng, 2, 3)
+    larger, longer, wider = _larger(rng)
     return [
         Case("four words, two sentences", (2, 4, 4, torch.float32)),
         Case("two new words after two", (2, 2, 4, torch.float32)),
@@ -831,6 +843,7 @@ def _causal_cases(rng: torch.Generator) -> list[Case]:
         Case("a window of 0", (2, 3, 4, torch.float32, 0)),
         Case("a negative window", (2, 3, 3, torch.float32, -2)),
         Case("one query and a window of 0", (2, 1, 4, torch.float32, 0)),
+        Case("larger sizes, drawn", (2, larger, larger + longer, torch.float32, wider)),
     ]
 
 
@@ -1637,6 +1650,7 @@ def create_4d_causal_attention_mask(
 
 def _create_cases(rng: torch.Generator) -> list[Case]:
     query, past, window = integer(rng, 3, 5), integer(rng, 2, 4), integer(rng, 2, 3)
+    larger, longer, wider = _larger(rng)
     return [
         Case("four words, two sentences", ((2, 4), torch.float32)),
         Case("two new words after two", ((2, 2), torch.float32, 2)),
@@ -1658,6 +1672,7 @@ def _create_cases(rng: torch.Generator) -> list[Case]:
         Case("a window of 0", ((2, 3), torch.float32, 1, 0)),
         Case("a negative window", ((2, 3), torch.float32, 0, -2)),
         Case("one query and a window of 0", ((2, 1), torch.float32, 3, 0)),
+        Case("larger sizes, drawn", ((2, larger), torch.float32, longer, wider)),
     ]
 
 

@@ -627,6 +627,7 @@ def sliding_window_mod(sliding_window: int) -> MaskFunction:
 
 def _window_cases(rng: torch.Generator) -> list[Case]:
     query, key, window = integer(rng, 4, 6), integer(rng, 7, 8), integer(rng, 3, 4)
+    larger, past = integer(rng, 2, 9), integer(rng, 10, 60)
 
     def case(about: str, window: int, *grid: int, past: int = 0, first_key: int = 0) -> Case:
         return Case(about, (window,), indices=_far(past, first_key, *grid))
@@ -649,6 +650,7 @@ def _window_cases(rng: torch.Generator) -> list[Case]:
         case("a single word", 1, 1, 1, 1, 1),
         case("a window of 0", 0, 1, 1, 3, 4),
         case("a negative window", -1, 1, 1, 3, 4),
+        case("larger sizes, drawn", integer(rng, 2, past), 1, 2, larger, past + larger, past=past),
     ]
 
 
@@ -1023,6 +1025,7 @@ def attention_sink_mod(sliding_window: int, num_sinks: int) -> MaskFunction:
 
 def _sink_cases(rng: torch.Generator) -> list[Case]:
     window, sinks = integer(rng, 2, 3), integer(rng, 1, 2)
+    larger, longer, wider, more = integer(rng, 2, 9), integer(rng, 30, 60), integer(rng, 2, 20), integer(rng, 3, 9)
 
     def case(about: str, window: int, sinks: int, *grid: int, past: int = 0, first_key: int = 0) -> Case:
         return Case(about, (window, sinks), indices=_far(past, first_key, *grid))
@@ -1049,6 +1052,7 @@ def _sink_cases(rng: torch.Generator) -> list[Case]:
         Case("indices as FlexAttention's, int32", (2, 4), indices=_as_int32(ends)),
         case("as many sentences as heads, queries and keys", 1, 1, 4, 4, 4, 4),
         case("a single word", 1, 1, 1, 1, 1, 1),
+        case("larger sizes, drawn", wider, more, 1, 2, larger, longer + larger, past=longer),
     ]
 
 
