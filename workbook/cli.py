@@ -239,6 +239,7 @@ def grade(
     dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Grade on the Dask cluster there.")] = None,
     regrade: Annotated[bool, typer.Option("--regrade", help="Run also what has not changed.")] = False,
     require_sandbox: Annotated[bool, typer.Option("--require-sandbox", help="Refuse to grade without one.")] = False,
+    cases: Annotated[int | None, typer.Option(min=6, help="Ask so many cases of a function; else all.")] = None,
 ) -> int:
     """Grade submissions into a gradebook.
 
@@ -249,6 +250,9 @@ def grade(
 
     The cases are drawn from a secret seed, the same for everyone; it is made in the first run, kept in OUT/grades.sqlite
     and shown to nobody. Another --seed grades anew.
+
+    A function is asked some fifteen cases. With --cases 6 it is asked six and those by which known mistakes are caught, and
+    all if it gets one wrong: for a first look at a large class. What nobody knows yet is found by all cases.
     """
     from workbook.grading.executors import CannotGrade
     from workbook.grading.records import Records, Unusable
@@ -266,7 +270,8 @@ def grade(
             specs = _select(topics)
             _make_folder(out)
             with Records(out) as records:
-                settings = Settings(records.seed(seed), tuple(spec.name for spec in specs), require_sandbox)
+                functions = tuple(spec.name for spec in specs)
+                settings = Settings(records.seed(seed), functions, require_sandbox, cases=cases)
                 return _grade(inputs, specs, settings, records, staff, regrade, told, seed)
     except (WrongPath, CannotGrade, Unusable) as error:
         raise Refusal(str(error)) from None
