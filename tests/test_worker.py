@@ -103,9 +103,12 @@ def test_asked_fewer_cases_who_takes_too_long_is_not_asked_again(
     quick: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, ask = [], Child.ask
-    monkeypatch.setattr(
-        Child, "ask", lambda self, message, *more: asked.append(message["do"]) or ask(self, message, *more)
-    )
+
+    def noted(child: Child, message: dict[str, Any], *more: Any) -> Any:
+        asked.append(message["do"])
+        return ask(child, message, *more)
+
+    monkeypatch.setattr(Child, "ask", noted)
     source = solved_but("padding_mask", "while True: pass")
     (verdict,) = quick.grade({"padding": source}, (MASK,), 3, cases=6)
     assert verdict.status == "timed out"
