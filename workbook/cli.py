@@ -231,29 +231,43 @@ def submit(
 
 @app.command()
 def grade(
-    submissions: Annotated[list[Path], typer.Argument(help="Zips, folders with topic files, folders of these.")],
+    submissions: Annotated[list[Path], typer.Argument(help="Zips, folders with topic files, or folders of these.")],
     out: Annotated[Path, typer.Option(help="The folder for the grades; it is made.")],
     topic: Annotated[list[str] | None, typer.Option(help="Grade this topic only; can be repeated.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Draw the cases from it; else secret.")] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="How many processes; else one a core.")] = None,
-    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Grade on the Dask cluster there.")] = None,
-    regrade: Annotated[bool, typer.Option("--regrade", help="Run also what has not changed.")] = False,
+    jobs: Annotated[int | None, typer.Option(metavar="N", min=1, help="Use N processes; else one per core.")] = None,
+    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Use the Dask cluster of this scheduler.")] = None,
+    regrade: Annotated[bool, typer.Option("--regrade", help="Run again what has not changed, too.")] = False,
     require_sandbox: Annotated[bool, typer.Option("--require-sandbox", help="Refuse to grade without one.")] = False,
-    cases: Annotated[int | None, typer.Option(min=6, help="Ask so many cases of a function; else all.")] = None,
+    cases: Annotated[int | None, typer.Option(metavar="N", min=6, help="Ask N cases first; else all.")] = None,
 ) -> int:
     """Grade submissions into a gradebook.
 
-    Each result is kept in OUT/grades.sqlite as it comes: stop with Ctrl-C, and the same command goes on from there. What
-    has not changed is not run again, unless the course, the seed, the topics or torch have. The gradebook keeps what
-    earlier runs graded, so that late submissions can come from another folder with the same --out; a file that has
-    changed replaces what it was. Of a student's submissions the one changed last counts, and all are kept.
+    OUT gets gradebook.csv, class.html with the misconceptions of the class,
+    and for each submission a page in students, Gradescope's results.json in
+    results, and its verdicts as JSON. Exits with 1 unless all passed.
 
-    The cases are drawn from a secret seed, the same for everyone; it is made in the first run, kept in OUT/grades.sqlite
-    and shown to nobody. Another --seed grades anew.
+    On Linux with bubblewrap, submissions run in a sandbox. Elsewhere they can
+    do whatever you can, and a warning says so; see --require-sandbox.
 
-    A function is asked some fifteen cases. With --cases 6 it is asked six and those by which known mistakes are caught, and
-    all if it gets one wrong: for a first look at a large class. What nobody knows yet is found by all cases.
+    Each result is kept in OUT/grades.sqlite as it comes: stop with Ctrl-C, and
+    the same command goes on from there. What has not changed is not run again,
+    unless the course, torch, the seed, the topics or --cases have.
+
+    Late submissions can come from another folder, with the same --out: the
+    gradebook keeps what earlier runs graded. A file that has changed replaces
+    what it was. Of a student's submissions the one changed last counts; all
+    are kept.
+
+    The cases are drawn from a secret seed, the same for everyone. The first
+    run makes it and keeps it in OUT/grades.sqlite; it is never shown. With
+    another --seed, submissions are graded anew.
+
+    A function is asked some fifteen cases. --cases 6 is for a first look at a
+    large class: it asks six, and those that catch known mistakes; if one of
+    them is wrong, all. Other mistakes may need all cases to be found.
     """
+    # Lines this short since rich keeps their ends: longer ones come out ragged on a terminal of 80 columns.
     from workbook.grading.executors import CannotGrade
     from workbook.grading.records import Records, Unusable
     from workbook.grading.submission import WrongPath, find_submissions
@@ -281,13 +295,19 @@ def grade(
 def gradescope(
     out: Annotated[Path, typer.Option(help="The zip to write, such as autograder.zip.")],
     topic: Annotated[list[str] | None, typer.Option(help="Grade this topic only; can be repeated.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Draw the cases from it; else secret.")] = None,
-    torch_index: Annotated[str | None, typer.Option(metavar="URL", help="A package index with torch for CPUs.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Draw the cases from it; else random.")] = None,
+    torch_index: Annotated[str | None, typer.Option(metavar="URL", help="Take torch from this index.")] = None,
 ) -> int:
     """Make the autograder for Gradescope.
 
-    Upload the zip there as the autograder of a programming assignment. Students hand in the zip of `workbook submit`, or
-    their topic files. The zip holds the seed of the cases: keep it to yourself.
+    Upload the zip there as the autograder of a programming assignment. By our
+    estimate, 1 CPU and 1.5 GB of memory are enough. Students hand in the zip
+    of `workbook submit`, or their topic files.
+
+    The autograder's zip holds the seed of the cases: keep it to yourself.
+
+    With --torch-index, torch is installed from that package index. One with
+    builds for the CPU alone saves gigabytes of CUDA.
     """
     from workbook.grading.gradescope import CannotWrite, write_autograder
 
@@ -305,12 +325,16 @@ def gradescope(
 @app.command()
 def release(
     out: Annotated[Path, typer.Option(help="The folder for the edition; it is made.")],
-    archive: Annotated[bool, typer.Option("--zip", help="Write OUT.zip beside it, too.")] = False,
+    archive: Annotated[bool, typer.Option("--zip", help="Write it as OUT.zip, too, beside the folder.")] = False,
 ) -> int:
     """Make the edition for learners.
 
-    It is this course without solutions, tests and what you have written in the exercises. The references are in it, since
-    a check on the learner's machine compares with them.
+    It is this course without solutions, tests and what you have written in
+    the exercises. The references are in it, since a check on the learner's
+    machine compares with them.
+
+    An edition that is in OUT already is brought up to date. If OUT holds
+    anything else, nothing is written.
     """
     from workbook.release import CannotRelease
     from workbook.release import release as write_edition

@@ -23,6 +23,7 @@ from tests.benchmarks.__main__ import median, plain_calls
 from tests.made_class import ORDINARY, write_class
 from workbook.grading import executors, sandbox
 from workbook.grading.classroom import Settings, grade_class, publish
+from workbook.grading.judge import examination
 from workbook.grading.records import Records
 from workbook.grading.submission import find_submissions
 from workbook.specs import Spec, specs
@@ -53,8 +54,14 @@ class Run:
         return (len(self.times) - first - 1) / (self.times[-1] - self.times[first])
 
 
-def grade(count: int, jobs: int, chosen: Sequence[Spec] = (), mix: Mapping[str, float] = ORDINARY) -> Run:
-    """Grade a made class of ``count`` with ``jobs`` processes."""
+def grade(
+    count: int,
+    jobs: int,
+    chosen: Sequence[Spec] = (),
+    mix: Mapping[str, float] = ORDINARY,
+    cases: int | None = None,
+) -> Run:
+    """Grade a made class of ``count`` with ``jobs`` processes, on all cases or on at least ``cases`` of each function."""
     chosen = chosen or specs()
     with tempfile.TemporaryDirectory() as name:
         folder, out = Path(name) / "submissions", Path(name) / "grades"
@@ -65,7 +72,7 @@ def grade(count: int, jobs: int, chosen: Sequence[Spec] = (), mix: Mapping[str, 
         executors.start_importing()
         inputs = find_submissions([folder])
         with Records(out) as records:
-            settings = Settings(records.seed(None), tuple(spec.name for spec in chosen))
+            settings = Settings(records.seed(None), tuple(spec.name for spec in chosen), cases=cases)
             steps = grade_class(inputs, chosen, settings, records, executors.local_processes(jobs))
             with closing(steps):
                 for step in steps:
@@ -94,39 +101,44 @@ def resident() -> int:
 def rows(count: int) -> list[tuple[str, str]]:
     """Measure everything: what, and how much."""
     cores = executors.usable_cores()
-    whole = grade(count, cores)
-    found = [
-        (f"a class of {count} distinct submissions of {len(specs())} functions, {cores} processes, start included",
-         f"**{whole.rate:.1f} a second** (the goal is {TARGET:.0f} on two cores), {whole.times[-1]:.0f} s"),
-        ("the same without the start (the first tenth)", f"{whole.steady:.1f} a second"),
-        ("functions that passed in it", f"{whole.passed:.0%}"),
-        ("gradebook, class report and a page and a JSON for each student", f"{whole.published:.1f} s"),
-    ]  # fmt: skip
-    for part in (8, 4, 2):
-        place = count // part - 1
-        found.append((f"time until the first {place + 1} are graded", f"{whole.times[place]:.1f} s"))
-    early, late = (statistics.mean(part) for part in (whole.memory[2:6], whole.memory[-4:]))
-    found.append(
-        ("memory of all processes, after a fifth and at the end", f"{early / 2**20:.0f} MB, {late / 2**20:.0f} MB")
-    )
+    asked = sum(len(examination(spec.name, 0).cases) for spec in specs())
+    found = []
+    for cases, words in ((None, f"all {asked} cases"), (6, "at least 6 cases of each function, `--cases 6`")):
+        whole = grade(count, cores, cases=cases)
+        found += [
+            (f"{count} distinct submissions of {len(specs())} functions, {words}, start included",
+             f"**{whole.rate:.1f} a second** (wanted: {TARGET:.0f}), {whole.times[-1]:.0f} s"),
+            ("… without the start (the first tenth)", f"{whole.steady:.1f} a second"),
+        ]  # fmt: skip
+        if cases is None:
+            found += growth(whole)
     fewer = max(50, count // 5)
     all_right = grade(fewer, cores, mix=ALL_RIGHT)
-    found.append(
-        (f"{fewer} submissions with every function right, the dearest kind", f"{all_right.steady:.1f} a second")
-    )
+    found.append((f"{fewer} submissions with every function right, all cases", f"{all_right.steady:.1f} a second"))
     for jobs in sorted({1, cores}):
         run = grade(fewer, jobs)
-        found.append(
-            (
-                f"{fewer} ordinary submissions, {jobs} {'process' if jobs == 1 else 'processes'}",
-                f"{run.steady:.1f} a second",
-            )
-        )
+        words = "1 process" if jobs == 1 else f"{jobs} processes"
+        found.append((f"{fewer} submissions, all cases, {words}", f"{run.steady:.1f} a second"))
     for topics in (["padding"], ["padding", "causal", "multihead"]):
         chosen = specs(topics)
         run = grade(fewer, cores, chosen)
-        found.append((f"{fewer} ordinary submissions, {len(chosen)} functions", f"{run.steady:.1f} a second"))
+        found.append((f"{fewer} submissions of {len(chosen)} functions, all cases", f"{run.steady:.1f} a second"))
     return found
+
+
+def growth(whole: Run) -> list[tuple[str, str]]:
+    """Say how time and memory grow with the submissions."""
+    count = len(whole.times)
+    early, late = (statistics.mean(part) for part in (whole.memory[2:6], whole.memory[-4:]))
+    return [
+        *(
+            (f"… until the first {count // part} are graded", f"{whole.times[count // part - 1]:.1f} s")
+            for part in (8, 4, 2)
+        ),
+        ("… memory of all processes after a fifth, and at the end", f"{early / 2**20:.0f} MB, {late / 2**20:.0f} MB"),
+        ("… functions that passed", f"{whole.passed:.0%}"),
+        ("… gradebook, class report, and a page and two JSON files for each student", f"{whole.published:.1f} s"),
+    ]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
