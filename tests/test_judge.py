@@ -579,27 +579,3 @@ def test_a_call_is_told_so_that_it_can_be_repeated() -> None:
     small = examination("capstone.encoder_forward", 0).small
     assert "layers=a list of " in _call_text(spec("capstone.encoder_forward"), small)
     assert "MultiheadWeights, num_heads=" in _call_text(spec("capstone.encoder_forward"), small)
-
-
-# --- asking less -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["padding.padding_mask", "sdpa.combine_additive", "modern.block_map"])
-@pytest.mark.parametrize("seed", range(3))
-def test_the_cases_that_decide_catch_every_misconception(name: str, seed: int) -> None:
-    found, exam = spec(name), examination(name, seed)
-    places = exam.deciding(6)
-    assert 6 <= len(places) < len(exam.cases)
-    assert list(places) == sorted(set(places))
-    assert set(places) <= set(range(len(exam.cases)))
-    assert places == judging.Examination(found, seed).deciding(6)
-    part = examination(name, seed, places)
-    for known in found.misconceptions:
-        for implementation in known.implementations:
-            whole = answer(exam, Here(implementation))
-            if whole.measured is None:  # it is a value that is wrong, not a property that is broken
-                assert answer(part, Here(implementation)).measured is None, known.name
-
-
-def test_other_seeds_decide_by_other_cases() -> None:
-    assert len({examination("sdpa.combine_additive", seed).deciding(6) for seed in range(8)}) > 1

@@ -17,7 +17,7 @@ import pytest
 from workbook import course
 from workbook.grading import confinement, sandbox
 from workbook.grading.verdict import Verdict
-from workbook.grading.worker import Child, Worker, WorkerLost, function_seed, launch
+from workbook.grading.worker import Worker, WorkerLost, function_seed, launch
 from workbook.specs import Spec, spec, specs
 from workbook.specs.stubs import topic_source
 
@@ -75,44 +75,6 @@ def test_the_child_says_of_a_function_what_is_said_here(worker: Worker) -> None:
     for found in (MASK, MEAN):
         assert there[found.name] == examine(found, function_seed(7, found), Here(names[found.function]))
         assert there[found.name].misconception is not None
-
-
-def test_asked_fewer_cases_it_says_the_same(worker: Worker) -> None:
-    """Who is right is asked less; who is wrong is asked all, and is told what all cases tell."""
-    wrong = solved_but("padding_mask", "return arguments[0] != arguments[1]")
-    rare = solved_but("masked_mean", "return arguments[0].float().mean(1)")
-    for source in (SOLUTION.encode(), wrong, rare, topic_source("padding").encode()):
-        whole = worker.grade({"padding": source}, PADDING, 3)
-        fewer = worker.grade({"padding": source}, PADDING, 3, cases=6)
-        assert [verdict.passed for verdict in fewer] == [verdict.passed for verdict in whole]
-        for one, other in zip(fewer, whole, strict=True):
-            assert one.status == other.status
-            assert 6 <= one.cases <= other.cases
-            if other.status == "wrong":
-                assert one == other
-    assert sum(verdict.cases for verdict in fewer) < sum(verdict.cases for verdict in whole)
-
-
-def test_asked_fewer_cases_a_loop_is_still_a_loop(worker: Worker) -> None:
-    source = solved_but("padding_mask", "return torch.stack([row == arguments[1] for row in arguments[0]])")
-    (verdict,) = worker.grade({"padding": source}, (MASK,), 3, cases=6)
-    assert (verdict.status, verdict.aspect) == ("property broken", "no loop")
-
-
-def test_asked_fewer_cases_who_takes_too_long_is_not_asked_again(
-    quick: Worker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked, ask = [], Child.ask
-
-    def noted(child: Child, message: dict[str, Any], *more: Any) -> Any:
-        asked.append(message["do"])
-        return ask(child, message, *more)
-
-    monkeypatch.setattr(Child, "ask", noted)
-    source = solved_but("padding_mask", "while True: pass")
-    (verdict,) = quick.grade({"padding": source}, (MASK,), 3, cases=6)
-    assert verdict.status == "timed out"
-    assert asked == ["load", "run"]
 
 
 # --- one function misbehaves, the others keep their points ------------------------------------------------------------

@@ -239,7 +239,6 @@ def grade(
     dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Use the Dask cluster of this scheduler.")] = None,
     regrade: Annotated[bool, typer.Option("--regrade", help="Run again what has not changed, too.")] = False,
     require_sandbox: Annotated[bool, typer.Option("--require-sandbox", help="Refuse to grade without one.")] = False,
-    cases: Annotated[int | None, typer.Option(metavar="N", min=6, help="Ask N cases first; else all.")] = None,
 ) -> int:
     """Grade submissions into a gradebook.
 
@@ -252,7 +251,7 @@ def grade(
 
     Each result is kept in OUT/grades.sqlite as it comes: stop with Ctrl-C, and
     the same command goes on from there. What has not changed is not run again,
-    unless the course, torch, the seed, the topics or --cases have.
+    unless the course, torch, the seed or the topics have.
 
     Late submissions can come from another folder, with the same --out: the
     gradebook keeps what earlier runs graded. A file that has changed replaces
@@ -262,10 +261,6 @@ def grade(
     The cases are drawn from a secret seed, the same for everyone. The first
     run makes it and keeps it in OUT/grades.sqlite; it is never shown. With
     another --seed, submissions are graded anew.
-
-    A function is asked some fifteen cases. --cases 6 is for a first look at a
-    large class: it asks six, and those that catch known mistakes; if one of
-    them is wrong, all. Other mistakes may need all cases to be found.
     """
     # Lines this short since rich keeps their ends: longer ones come out ragged on a terminal of 80 columns.
     from workbook.grading.executors import CannotGrade
@@ -285,7 +280,7 @@ def grade(
             _make_folder(out)
             with Records(out) as records:
                 functions = tuple(spec.name for spec in specs)
-                settings = Settings(records.seed(seed), functions, require_sandbox, cases=cases)
+                settings = Settings(records.seed(seed), functions, require_sandbox)
                 return _grade(inputs, specs, settings, records, staff, regrade, told, seed)
     except (WrongPath, CannotGrade, Unusable) as error:
         raise Refusal(str(error)) from None

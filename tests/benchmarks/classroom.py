@@ -59,9 +59,8 @@ def grade(
     jobs: int,
     chosen: Sequence[Spec] = (),
     mix: Mapping[str, float] = ORDINARY,
-    cases: int | None = None,
 ) -> Run:
-    """Grade a made class of ``count`` with ``jobs`` processes, on all cases or on at least ``cases`` of each function."""
+    """Grade a made class of ``count`` with ``jobs`` processes."""
     chosen = chosen or specs()
     with tempfile.TemporaryDirectory() as name:
         folder, out = Path(name) / "submissions", Path(name) / "grades"
@@ -72,7 +71,7 @@ def grade(
         executors.start_importing()
         inputs = find_submissions([folder])
         with Records(out) as records:
-            settings = Settings(records.seed(None), tuple(spec.name for spec in chosen), cases=cases)
+            settings = Settings(records.seed(None), tuple(spec.name for spec in chosen))
             steps = grade_class(inputs, chosen, settings, records, executors.local_processes(jobs))
             with closing(steps):
                 for step in steps:
@@ -103,26 +102,24 @@ def rows(count: int) -> list[tuple[str, str]]:
     cores = executors.usable_cores()
     asked = sum(len(examination(spec.name, 0).cases) for spec in specs())
     found = []
-    for cases, words in ((None, f"all {asked} cases"), (6, "at least 6 cases of each function, `--cases 6`")):
-        whole = grade(count, cores, cases=cases)
-        found += [
-            (f"{count} distinct submissions of {len(specs())} functions, {words}, start included",
-             f"**{whole.rate:.1f} a second** (wanted: {TARGET:.0f}), {whole.times[-1]:.0f} s"),
-            ("… without the start (the first tenth)", f"{whole.steady:.1f} a second"),
-        ]  # fmt: skip
-        if cases is None:
-            found += growth(whole)
+    whole = grade(count, cores)
+    found += [
+        (f"{count} distinct submissions of {len(specs())} functions, {asked} cases in all, start included",
+         f"**{whole.rate:.1f} a second** (wanted: {TARGET:.0f}), {whole.times[-1]:.0f} s"),
+        ("… without the start (the first tenth)", f"{whole.steady:.1f} a second"),
+        *growth(whole),
+    ]  # fmt: skip
     fewer = max(50, count // 5)
     all_right = grade(fewer, cores, mix=ALL_RIGHT)
-    found.append((f"{fewer} submissions with every function right, all cases", f"{all_right.steady:.1f} a second"))
+    found.append((f"{fewer} submissions with every function right", f"{all_right.steady:.1f} a second"))
     for jobs in sorted({1, cores}):
         run = grade(fewer, jobs)
         words = "1 process" if jobs == 1 else f"{jobs} processes"
-        found.append((f"{fewer} submissions, all cases, {words}", f"{run.steady:.1f} a second"))
+        found.append((f"{fewer} submissions, {words}", f"{run.steady:.1f} a second"))
     for topics in (["padding"], ["padding", "causal", "multihead"]):
         chosen = specs(topics)
         run = grade(fewer, cores, chosen)
-        found.append((f"{fewer} submissions of {len(chosen)} functions, all cases", f"{run.steady:.1f} a second"))
+        found.append((f"{fewer} submissions of {len(chosen)} functions", f"{run.steady:.1f} a second"))
     return found
 
 

@@ -7,7 +7,6 @@ and what the oracle and the misconceptions make of them, is an ``Examination``, 
 import contextlib
 import inspect
 import math
-import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -36,16 +35,12 @@ ASPECTS = ("structure", "shape", "dtype", "device", "values")
 
 @dataclass(frozen=True)
 class Answer:
-    """What a function made of the cases drawn from ``seed``, or of those numbered in ``places``.
-
-    ``measured`` is ``None`` until its values are right.
-    """
+    """What a function made of the cases drawn from ``seed``; ``measured`` is ``None`` until its values are right."""
 
     exercise: str
     seed: int
     outcomes: tuple[Outcome, ...]
     measured: tuple[Measured | Ended, ...] | None = None
-    places: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -93,15 +88,14 @@ class Here:
 
 
 class Examination:
-    """The cases that one seed draws for one function, all or some, and what the oracle and the misconceptions answer."""
+    """The cases that one seed draws for one function, and what the oracle and the misconceptions answer."""
 
-    def __init__(self, spec: Spec, seed: int, places: tuple[int, ...] | None = None) -> None:
+    def __init__(self, spec: Spec, seed: int) -> None:
         self.spec = spec
         self.seed = seed
         rng = torch.Generator().manual_seed(seed)
         with _torch_as_always():
-            cases = tuple(spec.cases(rng))
-            self.cases = cases if places is None else tuple(cases[place] for place in places)
+            self.cases = tuple(spec.cases(rng))
             self.small, self.large = spec.sizes(rng)
 
     @cached_property
@@ -126,15 +120,6 @@ class Examination:
             for misconception in self.spec.misconceptions
             for implementation in misconception.implementations
         )
-
-    def deciding(self, count: int) -> tuple[int, ...]:
-        """Choose at least ``count`` cases: drawn ones, and one at least that catches each misconception."""
-        drawn = random.Random(self.seed).sample(range(len(self.cases)), len(self.cases))
-        chosen = set(drawn[:count])
-        for known in self.misconceptions:
-            if not any(known.outcome(place)[1] for place in sorted(chosen)):
-                chosen |= {next((place for place in drawn if known.outcome(place)[1]), drawn[0])}
-        return tuple(sorted(chosen))
 
 
 class Known:
@@ -180,9 +165,9 @@ def _torch_as_always() -> Iterator[None]:
 
 
 @lru_cache(maxsize=256)
-def examination(name: str, seed: int, places: tuple[int, ...] | None = None) -> Examination:
+def examination(name: str, seed: int) -> Examination:
     """Return the examination of one function under one seed, made once."""
-    return Examination(find_spec(name), seed, places)
+    return Examination(find_spec(name), seed)
 
 
 def examine(spec: Spec, seed: int, respondent: Respondent) -> Verdict:
@@ -198,7 +183,7 @@ def answer(exam: Examination, respondent: Respondent) -> Answer:
 
 def judge_values(spec: Spec, answer: Answer) -> Verdict | None:
     """Judge an answer whose properties were not measured; ``None`` if its values are right, so that they have to be."""
-    exam = examination(spec.name, answer.seed, answer.places)
+    exam = examination(spec.name, answer.seed)
     wrong = list(_wrong(exam, answer))
     return _judged(exam, answer, wrong) if wrong else None
 
@@ -219,7 +204,7 @@ def judge(spec: Spec, answer: Answer) -> Verdict:
         spec: the specification of the function.
         answer: its outcomes on the cases of ``answer.seed``, and what was measured.
     """
-    exam = examination(spec.name, answer.seed, answer.places)
+    exam = examination(spec.name, answer.seed)
     return _judged(exam, answer, list(_wrong(exam, answer)))
 
 

@@ -967,22 +967,15 @@ def serve(connection: socket.socket) -> None:
             else:
                 asked, classes = QUESTIONS[message["name"]], named_tuples([topics[topic]])
                 if message["do"] == "run":
-                    reply = _ran(function, message["name"], asked, message["places"], classes)
+                    reply = _ran(function, message["name"], asked, classes)
                 else:
                     reply = _measured(function, recast({**asked, "cases": [], "copies": []}, classes))
         connection.sendall(encode({}, reply))
 
 
-def _ran(
-    function: Callable[..., Any], name: str, asked: dict[str, Any], places: list[int] | None, classes: dict[str, type]
-) -> list[Outcome]:
-    """Run the cases numbered in ``places``, all for ``None``."""
-    outcomes = []
-    for place in range(len(asked["cases"])) if places is None else places:
-        call, copy = recast((asked["cases"][place], asked["copies"][place]), classes)
-        asked["copies"][place] = None  # who is asked again gets a new one
-        outcomes.append(run(function, name, call, copy))
-    return outcomes
+def _ran(function: Callable[..., Any], name: str, asked: dict[str, Any], classes: dict[str, type]) -> list[Outcome]:
+    pairs = zip(asked["cases"], asked["copies"], strict=True)
+    return [run(function, name, *recast(pair, classes)) for pair in pairs]
 
 
 def _measured(function: Callable[..., Any], asked: dict[str, Any]) -> list[Measured]:

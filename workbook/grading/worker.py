@@ -88,7 +88,6 @@ class Worker:
         self._launch = launch or best_launch()
         self.isolation = "sandbox" if self._launch is sandbox.launch else "processes"
         self._questions: dict[str, tuple[int, bytes]] = {}  # of each function: its seed and the frame
-        self._deciding: dict[tuple[str, int, int], tuple[int, ...]] = {}
         self.verdicts: OrderedDict[bytes, Verdict | None] = OrderedDict()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -102,21 +101,17 @@ class Worker:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stop()
 
-    def grade(
-        self, files: Mapping[str, bytes], specs: Sequence[Spec], seed: int, cases: int | None = None
-    ) -> list[Verdict]:
+    def grade(self, files: Mapping[str, bytes], specs: Sequence[Spec], seed: int) -> list[Verdict]:
         """Return one verdict per specification, in order.
 
         Args:
             files: the submission's topic files, topic name to source.
             specs: the functions to grade.
             seed: what the cases are drawn from; it stays in this process.
-            cases: ask this many cases of a function, and those by which known mistakes are caught, instead of all; one
-                that gets any of them wrong is asked all, to be recognised.
         """
         self._prepare([spec for spec in specs if spec.topic in files], seed)
         with Submission(self, files) as submission:
-            return [submission.verdict(spec, seed, cases) for spec in specs]
+            return [submission.verdict(spec, seed) for spec in specs]
 
     # --- the warm process
 
@@ -151,13 +146,6 @@ class Worker:
             with contextlib.suppress(OSError):  # it has gone, and does not answer either
                 ours.sendall(b"".join(frames))
         self._answer()
-
-    def deciding(self, spec: Spec, seed: int, count: int) -> tuple[int, ...]:
-        """Return the numbers of the cases that decide where not all are asked, chosen once."""
-        key = (spec.name, seed, count)
-        if key not in self._deciding:
-            self._deciding[key] = examination(spec.name, seed).deciding(count)
-        return self._deciding[key]
 
     def _restart(self) -> None:
         self._stop()
@@ -311,7 +299,7 @@ class Submission:
         if self._child is not None:
             self._child.end()
 
-    def verdict(self, spec: Spec, seed: int, cases: int | None = None) -> Verdict:
+    def verdict(self, spec: Spec, seed: int) -> Verdict:
         """Grade one function."""
         if spec.topic not in self._files:
             return _without_answer(spec, "not attempted", f"The submission has no {spec.topic}.py.")
@@ -320,17 +308,10 @@ class Submission:
             status = "timed out" if isinstance(failed, Ended) and failed.timed_out else "raised"
             return _without_answer(spec, status, f"{spec.topic}.py could not be imported: {_import_fault(failed)}")
         own = function_seed(seed, spec)
-        if cases is not None and cases < len(examination(spec.name, own).cases):
-            verdict = self._examined(spec, own, self._worker.deciding(spec, own, cases))
-            if verdict.status not in ("wrong", "raised") or self._child is None or not self._child.alive:
-                return verdict
-        return self._examined(spec, own)
-
-    def _examined(self, spec: Spec, seed: int, places: tuple[int, ...] | None = None) -> Verdict:
-        ran = self._ask("run", spec, places)
-        verdict = self._judged(spec, seed, places, ran)
+        ran = self._ask("run", spec)
+        verdict = self._judged(spec, own, ran)
         if verdict is None:
-            verdict = self._judged(spec, seed, places, ran, self._ask("measure", spec))
+            verdict = self._judged(spec, own, ran, self._ask("measure", spec))
         assert verdict is not None
         return verdict
 
@@ -338,7 +319,6 @@ class Submission:
         self,
         spec: Spec,
         seed: int,
-        places: tuple[int, ...] | None,
         ran: Frame | Ended,
         measured: Frame | Ended | None = None,
     ) -> Verdict | None:
@@ -347,30 +327,29 @@ class Submission:
         Many say the same, to the byte; the same questions and the same bytes have the same verdict.
         """
         if isinstance(ran, Ended) or isinstance(measured, Ended):
-            return _verdict(spec, seed, places, ran, measured)
-        key = _digest(f"{spec.name} {seed} {places}".encode(), *ran, *(measured or ()))
+            return _verdict(spec, seed, ran, measured)
+        key = _digest(f"{spec.name} {seed}".encode(), *ran, *(measured or ()))
         known = self._worker.verdicts
         if key not in known:
             try:
-                known[key] = _verdict(spec, seed, places, ran, measured)
+                known[key] = _verdict(spec, seed, ran, measured)
             except Malformed as error:
                 assert self._child is not None
                 self._child.end()
                 fault = _no_answer(error)
                 faulty = (fault, None) if measured is None else (ran, fault)
-                return _verdict(spec, seed, places, *faulty)
+                return _verdict(spec, seed, *faulty)
         known.move_to_end(key)
         if len(known) > KEPT_VERDICTS:
             known.popitem(last=False)
         return known[key]
 
-    def _ask(self, what: str, spec: Spec, places: tuple[int, ...] | None = None) -> Frame | Ended:
+    def _ask(self, what: str, spec: Spec) -> Frame | Ended:
         failed = self._load(spec.topic)
         if failed is not None:  # it was loaded once, and will not load again in the child that replaces the first
             return failed if isinstance(failed, Ended) else Ended(_import_fault(failed))
         assert self._child is not None
-        message = {"do": what, "name": spec.name, "places": places}
-        return self._child.ask(message, None, self._worker.time_limit)
+        return self._child.ask({"do": what, "name": spec.name}, None, self._worker.time_limit)
 
     def _load(self, topic: str) -> Raised | Ended | None:
         """See that a living child has loaded the topic; a file that fails costs its functions once, not once each."""
@@ -413,7 +392,6 @@ _OUTCOMES = (Returned, Raised, runner.Unwritten)
 def _verdict(
     spec: Spec,
     seed: int,
-    places: tuple[int, ...] | None,
     ran: Frame | Ended,
     measured: Frame | Ended | None = None,
 ) -> Verdict | None:
@@ -424,8 +402,7 @@ def _verdict(
     Raises:
         Malformed: a frame holds no tree.
     """
-    count = len(examination(spec.name, seed, places).cases)
-    answer = Answer(spec.name, seed, _outcomes(ran, count), places=places)
+    answer = Answer(spec.name, seed, _outcomes(ran, len(examination(spec.name, seed).cases)))
     if measured is None:
         return judge_values(spec, answer)
     return judge(spec, replace(answer, measured=_measurements(measured)))
