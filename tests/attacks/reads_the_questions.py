@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 program: Any = sys.modules["__main__"]
-PARTS = {"cases", "properties", "small", "large"}
+PARTS = {"cases", "copies", "properties", "small", "large"}
 
 
 def tensors(value):
