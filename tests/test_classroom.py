@@ -421,6 +421,8 @@ def start(folder: Path, *options: str, jobs: int = 2) -> "subprocess.Popen[str]"
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A shell's job in the background ignores Ctrl-C, and hands that down to what the tests start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

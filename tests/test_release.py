@@ -167,7 +167,10 @@ def test_readme_and_makefile_name_nothing_that_is_not_there(tmp_path: Path) -> N
     assert set(links) <= set(files)
     (tmp_path / "Makefile").write_text(makefile)
     if shutil.which("make") is not None:
-        ran = subprocess.run(["make", "-n", "-o", ".venv/.ready", "test"], cwd=tmp_path, capture_output=True, text=True)
+        # By itself, whatever make runs the tests.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+        command = ["make", "-n", "-o", ".venv/.ready", "test"]
+        ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert ran.stdout == ".venv/bin/workbook notebooks --device auto\n"
 
 

@@ -14,8 +14,9 @@ import subprocess
 import sys
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -111,7 +112,11 @@ class Worker:
         """
         self._prepare([spec for spec in specs if spec.topic in files], seed)
         with Submission(self, files) as submission:
-            return [submission.verdict(spec, seed) for spec in specs]
+            return [
+                verdict
+                for _, one_topic in groupby(specs, lambda spec: spec.topic)
+                for verdict in submission.verdicts(list(one_topic), seed)
+            ]
 
     # --- the warm process
 
@@ -217,12 +222,20 @@ class Child:
         self.alive = True
 
     def ask(self, message: dict[str, Any], tree: Any, limit: float) -> Frame | Ended:
-        """Send one frame and return the one that comes back, or ``Ended`` if none does, after which the child is gone."""
-        deadline = time.monotonic() + limit
+        """Send one frame and return the one that comes back, as ``send`` and ``answer`` do."""
+        self.send([runner.encode(message, tree)], limit)
+        return self.answer(limit)
+
+    def send(self, frames: Sequence[bytes], limit: float) -> None:
+        """Send frames, each of which is answered in turn; who has gone is found out when that is waited for."""
+        self._connection.settimeout(limit)
+        with contextlib.suppress(OSError):
+            self._connection.sendall(b"".join(frames))
+
+    def answer(self, limit: float) -> Frame | Ended:
+        """Return the next frame that comes back, or ``Ended`` if none does in time, after which the child is gone."""
         try:
-            self._connection.settimeout(limit)
-            self._connection.sendall(runner.encode(message, tree))
-            return runner.receive(_Before(self._connection, deadline))  # type: ignore[arg-type]
+            return runner.receive(_Before(self._connection, time.monotonic() + limit))  # type: ignore[arg-type]
         except TimeoutError:
             self.end()
             return Ended(f"It was stopped after {limit:g} seconds: is there an endless loop?", timed_out=True)
@@ -299,21 +312,24 @@ class Submission:
         if self._child is not None:
             self._child.end()
 
-    def verdict(self, spec: Spec, seed: int) -> Verdict:
-        """Grade one function."""
-        if spec.topic not in self._files:
-            return _without_answer(spec, "not attempted", f"The submission has no {spec.topic}.py.")
-        failed = self._load(spec.topic)
+    def verdicts(self, specs: Sequence[Spec], seed: int) -> list[Verdict]:
+        """Grade functions of one topic, in order."""
+        topic = specs[0].topic
+        if topic not in self._files:
+            return [_without_answer(spec, "not attempted", f"The submission has no {topic}.py.") for spec in specs]
+        failed = self._load(topic)
         if failed is not None:
             status = "timed out" if isinstance(failed, Ended) and failed.timed_out else "raised"
-            return _without_answer(spec, status, f"{spec.topic}.py could not be imported: {_import_fault(failed)}")
-        own = function_seed(seed, spec)
-        ran = self._ask("run", spec)
-        verdict = self._judged(spec, own, ran)
-        if verdict is None:
-            verdict = self._judged(spec, own, ran, self._ask("measure", spec))
-        assert verdict is not None
-        return verdict
+            reason = f"{topic}.py could not be imported: {_import_fault(failed)}"
+            return [_without_answer(spec, status, reason) for spec in specs]
+        ran: dict[str, Frame | Ended] = {}
+        found: dict[str, Verdict | None] = {}
+        for spec, said in self._asked("run", specs):
+            ran[spec.name] = said
+            found[spec.name] = self._judged(spec, function_seed(seed, spec), said)
+        for spec, said in self._asked("measure", [spec for spec in specs if found[spec.name] is None]):
+            found[spec.name] = self._judged(spec, function_seed(seed, spec), ran[spec.name], said)
+        return [verdict for verdict in found.values() if verdict is not None]
 
     def _judged(
         self,
@@ -344,12 +360,23 @@ class Submission:
             known.popitem(last=False)
         return known[key]
 
-    def _ask(self, what: str, spec: Spec) -> Frame | Ended:
-        failed = self._load(spec.topic)
-        if failed is not None:  # it was loaded once, and will not load again in the child that replaces the first
-            return failed if isinstance(failed, Ended) else Ended(_import_fault(failed))
-        assert self._child is not None
-        return self._child.ask({"do": what, "name": spec.name}, None, self._worker.time_limit)
+    def _asked(self, what: str, specs: Sequence[Spec]) -> Iterator[tuple[Spec, Frame | Ended]]:
+        """Yield what the child says of each function.
+
+        It is asked all at once, so that it need not wait to be asked on; when it is lost, the next one is asked the rest.
+        """
+        asked = None
+        for place, spec in enumerate(specs):
+            failed = self._load(spec.topic)
+            if failed is not None:  # it was loaded once, and will not load again in the child that replaces the first
+                yield spec, failed if isinstance(failed, Ended) else Ended(_import_fault(failed))
+                continue
+            assert self._child is not None
+            if self._child is not asked:
+                asked = self._child
+                messages = [{"do": what, "name": later.name} for later in specs[place:]]
+                asked.send([runner.encode(message) for message in messages], self._worker.time_limit)
+            yield spec, self._child.answer(self._worker.time_limit)
 
     def _load(self, topic: str) -> Raised | Ended | None:
         """See that a living child has loaded the topic; a file that fails costs its functions once, not once each."""
