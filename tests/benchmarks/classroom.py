@@ -97,8 +97,8 @@ def resident() -> int:
     return total
 
 
-def rows(count: int) -> list[tuple[str, str]]:
-    """Measure everything: what, and how much."""
+def rows(count: int, baseline: float) -> list[tuple[str, str]]:
+    """Measure everything: what, and how much; ``baseline`` are the seconds of the first row."""
     cores = executors.usable_cores()
     asked = sum(len(examination(spec.name, 0).cases) for spec in specs())
     found = []
@@ -107,6 +107,8 @@ def rows(count: int) -> list[tuple[str, str]]:
         (f"{count} distinct submissions of {len(specs())} functions, {asked} cases in all, start included",
          f"**{whole.rate:.1f} a second** (wanted: {TARGET:.0f}), {whole.times[-1]:.0f} s"),
         ("… without the start (the first tenth)", f"{whole.steady:.1f} a second"),
+        ("… seconds of all processes for one of them, in plain calls (the first row)",
+         f"{cores / whole.steady / baseline:.1f}"),
         *growth(whole),
     ]  # fmt: skip
     fewer = max(50, count // 5)
@@ -151,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "| --- | ---: |",
         f"| one plain call of all solutions on all their cases | {baseline * 1000:.0f} ms |",
     ]
-    lines += [f"| {what} | {much} |" for what, much in rows(count)]
+    lines += [f"| {what} | {much} |" for what, much in rows(count, baseline)]
     text = (
         f"# How fast a class is graded\n\nMeasured by `python -m tests.benchmarks.classroom` on {machine}, {where}.\n\n"
     )
