@@ -36,6 +36,16 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
+def write_changed(path: Path, data: bytes) -> None:
+    """Write ``data`` as ``write_atomically`` does, unless it stands there already: waiting for the disk is dear.
+
+    Raises:
+        OSError: the folder is not there or cannot be written.
+    """
+    if not path.is_file() or path.read_bytes() != data:
+        write_atomically(path, data)
+
+
 def keep_beside(path: Path, data: bytes) -> Path:
     """Write ``data`` to the first free ``<stem>.kept-<number><suffix>`` beside ``path`` and return that path.
 

@@ -68,7 +68,7 @@ def _verdict(found: Spec, module: Any, seed: int) -> Verdict:
     if function is None:
         reason = f"{found.topic}.py defines no function {found.function}; `workbook reset {found.name}` brings it back."
         return replace(base, status="not attempted", reason=reason)
-    return examine(found, seed, Here(function, runner.named_tuples([module])))
+    return examine(found, seed, Here(function, runner.named_tuples(module)))
 
 
 class Progress:

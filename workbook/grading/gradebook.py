@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from workbook import course
-from workbook.files import write_atomically
+from workbook.files import write_atomically, write_changed
 from workbook.grading.submission import Submission, Unreadable
 
 if TYPE_CHECKING:
@@ -140,11 +140,7 @@ def write_verdicts(folder: Path, file_name: str, graded: GradedSubmission) -> Pa
     path = folder / file_name
     text = json.dumps(graded.to_json(), ensure_ascii=False, indent=2)
     # A learner's error message may hold half a surrogate pair; written \udcff it is still JSON.
-    data = text.encode("utf-8", "backslashreplace") + b"\n"
-    if (
-        not path.is_file() or path.read_bytes() != data
-    ):  # a class is a thousand, and most have not changed since the last run
-        write_atomically(path, data)
+    write_changed(path, text.encode("utf-8", "backslashreplace") + b"\n")
     return path
 
 

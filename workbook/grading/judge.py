@@ -78,13 +78,8 @@ class Here:
         return tuple(runner.run(self.function, spec.name, runner.recast(case.call, self.classes)) for case in cases)
 
     def measured(self, spec: Spec, properties: Sequence[Property], small: Case, large: Case) -> tuple[Measured, ...]:
-        found = []
-        for wanted in properties:
-            calls = [runner.recast(case.call, self.classes) for case in (small, large)]
-            found.append(runner.measure(self.function, wanted.kind, wanted.options, *calls))
-            if found[-1].broken is not None:
-                break
-        return tuple(found)
+        calls = runner.recast((small.call, large.call), self.classes)
+        return tuple(runner.measure_all(self.function, [(each.kind, each.options) for each in properties], *calls))
 
 
 class Examination:

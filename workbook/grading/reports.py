@@ -21,7 +21,7 @@ from markupsafe import Markup, escape
 
 from workbook import course
 from workbook.figures import difference_svg, difference_text
-from workbook.files import write_atomically
+from workbook.files import write_changed
 from workbook.grading.gradebook import GradedSubmission, json_names
 from workbook.grading.submission import printable
 from workbook.grading.verdict import Grids, Verdict
@@ -620,9 +620,7 @@ def _files(folder: Path, report: ClassReport, specs: "Sequence[Spec]") -> Iterat
 
 
 def _write(path: Path, text: str) -> Path:
-    data = text.encode()
-    if not path.is_file() or path.read_bytes() != data:
-        write_atomically(path, data)
+    write_changed(path, text.encode())
     return path
 
 

@@ -485,6 +485,18 @@ def measure(
         return Measured(kind, f"{RAISED}{type(error).__name__}: {raised(error, file_of(function)).message}")
 
 
+def measure_all(
+    function: Callable[..., Any], properties: Iterable[tuple[str, dict[str, Any]]], small: Call, large: Call | None
+) -> list[Measured]:
+    """Measure properties, kind and options, in order, up to the first broken one."""
+    found: list[Measured] = []
+    for kind, options in properties:
+        found.append(measure(function, kind, options, small, large))
+        if found[-1].broken is not None:
+            break
+    return found
+
+
 def leaves(value: Any) -> list[Any]:
     """Return the innermost values of a nested structure, in order."""
     if isinstance(value, tuple | list):
@@ -965,11 +977,12 @@ def serve(connection: socket.socket) -> None:
             if function is None:
                 reply = Raised(("AttributeError",), f"the file defines no function {function_name}")
             else:
-                asked, classes = QUESTIONS[message["name"]], named_tuples([topics[topic]])
+                asked, classes = QUESTIONS[message["name"]], named_tuples(topics[topic])
                 if message["do"] == "run":
                     reply = _ran(function, message["name"], asked, classes)
                 else:
-                    reply = _measured(function, recast({**asked, "cases": [], "copies": []}, classes))
+                    calls = recast((asked["small"], asked["large"]), classes)
+                    reply = measure_all(function, asked["properties"], *calls)
         connection.sendall(encode({}, reply))
 
 
@@ -978,20 +991,10 @@ def _ran(function: Callable[..., Any], name: str, asked: dict[str, Any], classes
     return [run(function, name, *recast(pair, classes)) for pair in pairs]
 
 
-def _measured(function: Callable[..., Any], asked: dict[str, Any]) -> list[Measured]:
-    found: list[Measured] = []
-    for kind, options in asked["properties"]:
-        found.append(measure(function, kind, options, asked["small"], asked["large"]))
-        if found[-1].broken is not None:
-            break
-    return found
-
-
-def named_tuples(modules: Iterable[types.ModuleType]) -> dict[str, type]:
-    """Return the NamedTuple classes that topic files define, by name."""
+def named_tuples(module: types.ModuleType) -> dict[str, type]:
+    """Return the NamedTuple classes that a topic file defines, by name."""
     return {
         name: item
-        for module in modules
         for name, item in vars(module).items()
         if isinstance(item, type) and issubclass(item, tuple) and hasattr(item, "_fields")
     }
