@@ -103,13 +103,14 @@ def test_conda_installs_the_same() -> None:
 
 def test_every_dependency_is_imported_or_a_tool_that_make_or_the_command_runs() -> None:
     modules = imported("workbook", "solutions", "tests", "notebooks") | {"pytest"}
-    tools = MAKEFILE + Path(cli.__file__).read_text(encoding="utf-8")
+    site = (course.PROJECT / "docs" / "conf.py").read_text(encoding="utf-8")
+    tools = MAKEFILE + Path(cli.__file__).read_text(encoding="utf-8") + site.replace("_", "-")
     unused = [
         requirement.name
         for requirement in [*RUNTIME, *DEVELOPMENT]
         if not modules_of(requirement) & modules and not re.search(rf"\b{re.escape(requirement.name)}\b", tools)
     ]
-    assert unused == ["ipywidgets"]  # used by transformers' progress bars: nbval sees their warning where it is missing
+    assert unused == []
 
 
 def test_every_import_is_declared() -> None:
@@ -211,7 +212,8 @@ def test_setup_happens_once_until_what_is_installed_changes(tmp_path: Path) -> N
 def test_ci_is_a_script_that_lints_and_tests() -> None:
     script = course.PROJECT / ".ci" / "run"
     assert os.access(script, os.X_OK)
-    assert script.read_text().splitlines()[-4:] == ["make lint", "make test", "make test-models", "make test-browser"]
+    called = re.findall(r"(?m)^\s*(make .*)$", script.read_text())
+    assert called == ["make lint", "make test", "make test-models", "make test-browser"]
     assert subprocess.run(["bash", "-n", script]).returncode == 0
 
 
@@ -224,7 +226,7 @@ def test_the_readme_leads_nowhere_that_is_not_there() -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", README)
     assert links
     assert [link for link in links if not (course.PROJECT / link).exists()] == []
-    assert len(README.splitlines()) <= 80
+    assert len(README.splitlines()) <= 85
 
 
 def test_the_readme_maps_every_notebook() -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from workbook.environment import environment
     from workbook.grading.checking import check, progress
     from workbook.hints import hint
+    from workbook.mask_lens import lens
     from workbook.predictions import predict
     from workbook.printing import show
     from workbook.probes import who_moved
@@ -26,6 +27,7 @@ _LAZY = {
     "check": "workbook.grading.checking",
     "environment": "workbook.environment",
     "hint": "workbook.hints",
+    "lens": "workbook.mask_lens",
     "predict": "workbook.predictions",
     "progress": "workbook.grading.checking",
     "show": "workbook.printing",
@@ -39,6 +41,7 @@ __all__ = [
     "environment",
     "exercise",
     "hint",
+    "lens",
     "predict",
     "progress",
     "show",

@@ -145,13 +145,22 @@ def _count(expected: BoolGrid, received: BoolGrid) -> tuple[int, int]:
 
 
 def difference_text(
-    expected: Any, received: Any, queries: Any = None, keys: Any = None, *, names: tuple[str, str] = (EXPECTED, YOURS)
+    expected: Any,
+    received: Any,
+    queries: Any = None,
+    keys: Any = None,
+    *,
+    names: tuple[str, str] = (EXPECTED, YOURS),
+    width: int = 110,
 ) -> str:
-    """The three grids for a terminal: `!` leaks, `?` is missing, `·` is as it should be; `names` head the first two."""
-    return _as_text(compare(expected, received, queries, keys), names)
+    """The three grids for a terminal: `!` leaks, `?` is missing, `·` is as it should be; `names` head the first two.
+
+    They stand side by side where a line has room for them, else one under the other.
+    """
+    return _as_text(compare(expected, received, queries, keys), names, width)
 
 
-def _as_text(comparison: Comparison, names: tuple[str, str]) -> str:
+def _as_text(comparison: Comparison, names: tuple[str, str], width: int = 110) -> str:
     lines = [comparison.summary]
     if comparison.note:
         lines.append(f"({comparison.note})")
@@ -162,7 +171,7 @@ def _as_text(comparison: Comparison, names: tuple[str, str]) -> str:
         for part, name in zip((EXPECTED, YOURS, DIFFERENCE), (*names, DIFFERENCE), strict=True)
     ]
     wide = sum(max(text_cells(line) for line in block) for block in blocks) + 8
-    lines += beside(blocks) if wide <= 110 else [line for block in blocks for line in block]
+    lines += beside(blocks) if wide <= width else [line for block in blocks for line in block]
     return "\n".join([*lines, DIFFERENCE_LEGEND])
 
 
@@ -281,7 +290,7 @@ def _draw_difference(canvas: Any, layout: Any, x: float, y: float, comparison: C
 # ---- the page of a check ----------------------------------------------------------------------------------------
 
 # JupyterLab's own ink follows its theme; elsewhere the words take the colour of the text around them. Cell colours are
-# middle tones, readable on white and on black. No ids, since a page may hold many of these.
+# middle tones, to be told apart on white and on black; no letter has one of them. No ids: a page may hold many of these.
 _SVG_INK = "var(--jp-ui-font-color1, currentColor)"
 _SVG_GREY = "var(--jp-ui-font-color2, currentColor)"
 _SVG_ALLOWED = "#3F7CC4"
@@ -289,6 +298,7 @@ _SVG_LINE = "#B08D57"
 _SVG_LEAKING = "#F0742A"
 _SVG_MISSING = "#A77BD6"
 _CELL, _GAP, _TEXT = 20, 24, 12
+_WIDEST = 720  # wider grids stand one under the other, so that a narrow page need not make them small
 
 
 def difference_svg(expected: Any, received: Any, queries: Any = None, keys: Any = None) -> str:
@@ -305,9 +315,11 @@ def difference_svg(expected: Any, received: Any, queries: Any = None, keys: Any 
     tail = longest * 0.7 if turned else 0
     panel = max(left + cell * len(comparison.keys) + tail, 90)
     head = 20 + (18 if comparison.note else 0)
-    bottom = head + top + _CELL * max(len(comparison.queries), 1)
+    tall = top + _CELL * max(len(comparison.queries), 1)
+    stacked = 3 * panel + 2 * _GAP > _WIDEST
+    bottom = head + (3 * tall + _GAP if stacked else tall)
     words = [comparison.summary, comparison.note, "! leaking: seen but forbidden   ? missing: allowed but not seen"]
-    width = round(max(3 * panel + 2 * _GAP, max(len(line) for line in words) * letter) + 4)
+    width = round(max(panel if stacked else 3 * panel + 2 * _GAP, max(len(line) for line in words) * letter) + 4)
     height = round(bottom + 30)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
@@ -318,11 +330,12 @@ def difference_svg(expected: Any, received: Any, queries: Any = None, keys: Any 
     if comparison.note:
         parts.append(_svg_text(0, 31, f"({comparison.note})", _SVG_GREY))
     for index, part in enumerate((EXPECTED, YOURS, DIFFERENCE)):
-        parts += _svg_grid(comparison, part, index * (panel + _GAP) + left, head, head + top, cell, turned)
+        across, down = (0, index * (tall + _GAP / 2)) if stacked else (index * (panel + _GAP), 0)
+        parts += _svg_grid(comparison, part, across + left, head + down, head + down + top, cell, turned)
+    glyph = f'<tspan style="fill:{_SVG_INK};font-weight:bold">'
     parts.append(
         f'<text x="0" y="{_at(bottom + 22)}" style="fill:{_SVG_GREY}">'
-        f'<tspan style="fill:{_SVG_LEAKING};font-weight:bold">!</tspan> leaking: seen but forbidden &#160; '
-        f'<tspan style="fill:{_SVG_MISSING};font-weight:bold">?</tspan> missing: allowed but not seen</text>'
+        f"{glyph}!</tspan> leaking: seen but forbidden &#160; {glyph}?</tspan> missing: allowed but not seen</text>"
     )
     return "".join([*parts, "</svg>"])
 
@@ -334,7 +347,7 @@ def difference_image(expected: Any, received: Any, queries: Any = None, keys: An
     """
     drawing = difference_svg(expected, received, queries, keys)
     width, height = (int(drawing.partition(f'{name}="')[2].partition('"')[0]) for name in ("width", "height"))
-    card = f'<rect x="-10" y="-8" width="{width + 20}" height="{height + 12}" fill="{style.CARD}"/>'
+    card = f'<rect x="-10" y="-8" width="{width + 20}" height="{height + 12}" rx="6" fill="{style.CARD}"/>'
     start = drawing.index(">") + 1
     root = drawing[:start].replace(f'viewBox="0 0 {width} {height}"', f'viewBox="-10 -8 {width + 20} {height + 12}"')
     root = root.replace(f'width="{width}" height="{height}"', f'width="{width + 20}" height="{height + 12}"', 1)
@@ -402,5 +415,5 @@ def _svg_cell(glyph: str, x: float, y: float, width: float, expected: bool) -> s
         letter = _svg_text(middle, foot, glyph, "#1F1300", bold=True, anchor="middle")
         return f'<rect {box} style="fill:{_SVG_LEAKING}"/>{letter}'
     inner = f'x="{_at(x + 1)}" y="{_at(y + 1)}" width="{_at(width - 2)}" height="{_at(height - 2)}" rx="1.5"'
-    letter = _svg_text(middle, foot, glyph, _SVG_MISSING, bold=True, anchor="middle")
+    letter = _svg_text(middle, foot, glyph, _SVG_INK, bold=True, anchor="middle")
     return f'<rect {inner} style="fill:{_SVG_MISSING};fill-opacity:.2;stroke:{_SVG_MISSING};stroke-width:2"/>{letter}'

@@ -56,10 +56,10 @@ def mask_lens(
     index = row_index(row, len(attention.queries), "row")
     if index is None:
         raise TypeError("row is None; it must be the index of a query row")
-    seen = _movers(attention, index)
+    seen = movers(attention, index)
     write = style.fraction if as_fractions else style.number
     output = f"({', '.join(write(value) for value in attention.output[index])})"
-    alt = _alt(attention, index, seen, output, title)
+    alt = sentence(attention, index, seen, output, title)
     text = _text(attention, index, seen, output, mask_shape, title, as_fractions)
     letters = 12 if len(attention.keys) <= 6 else 8
     drawn = replace(
@@ -70,13 +70,14 @@ def mask_lens(
     return Picture(lambda: _draw(drawn, index, mask_shape, title, as_fractions), text, alt)
 
 
-def _movers(attention: Attention, row: int) -> list[str]:
+def movers(attention: Attention, row: int) -> list[str]:
     """The tokens whose values can reach the row's output."""
     names = told_apart(attention.keys)
     return [name for name, may in zip(names, attention.allowed[row], strict=True) if may]
 
 
-def _alt(attention: Attention, row: int, seen: list[str], output: str, title: str | None) -> str:
+def sentence(attention: Attention, row: int, seen: list[str], output: str, title: str | None) -> str:
+    """What a row's picture shows, for those who hear it."""
     name = attention.queries[row]
     lead = style.lead(title)
     if not seen:
@@ -375,8 +376,8 @@ def _draw_output(
         canvas.text(
             box_left + box / 2, middle - deep / 2 + 5 + (index + 0.5) * line, word, size=15, bold=True, colour=edge
         )
-    seen = _movers(attention, row)
-    sentence = f"moved by {style.listing(seen)}" if seen else "nothing can move it"
-    if text_width(sentence, 12) > width:
-        sentence = f"moved by {len(seen)} of {len(keys)} tokens"
-    canvas.text(left + width / 2, top + _BODY + 25, sentence, size=12, colour=style.INK if seen else edge)
+    seen = movers(attention, row)
+    effect = f"moved by {style.listing(seen)}" if seen else "nothing can move it"
+    if text_width(effect, 12) > width:
+        effect = f"moved by {len(seen)} of {len(keys)} tokens"
+    canvas.text(left + width / 2, top + _BODY + 25, effect, size=12, colour=style.INK if seen else edge)
