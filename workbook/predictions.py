@@ -1,25 +1,61 @@
 """``predict(...)``: an answer given before the run, scored when the run shows the truth.
 
-This is the static form, which needs no widget: the learner writes ``guess=...`` into the cell. The truth is never stored; the
-cell that runs the experiment hands it to ``reveal``.
+The learner clicks it (``prediction_widget``) or, where there is no front end, writes ``guess=...`` into the cell. The truth is
+never stored in the notebook; the cell that runs the experiment hands it to ``reveal``. The first run after an answer was
+committed gives the score; later runs, of a changed experiment say, show what they show and leave the score alone.
 """
 
 import html
 import math
+import os
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from workbook.prediction_grid import marked_grid
 from workbook.printing import code_spans
+
+if TYPE_CHECKING:
+    from workbook.prediction_widget import ChoiceWidget
+
+Grid = tuple[tuple[bool, ...], ...]
 
 #: What was predicted in this session, for the summary at the end of a notebook: question -> (right, of).
 made: dict[str, tuple[int, int]] = {}
 
 _LETTERS = "abcdefgh"
 _UNEXPECTED = "If you have changed the experiment, that is fine; else run the checks of the functions it uses."
+_TOO_EARLY = "A prediction made first is worth more. To make one after all, run {0} again, answer, and run {1} again."
+
+
+@dataclass
+class Answer:
+    """How things stand with one question. It outlives the question's cell being run again.
+
+    ``given`` and ``run`` are the place of a choice or a grid: what was answered (or clicked so far, until it is committed), and
+    what the latest run said.
+    """
+
+    given: Any = None
+    committed: bool = False
+    run: Any = None
+    score: tuple[int, int] | None = None
+    widget: "ChoiceWidget | None" = None
+
+    @property
+    def guess(self) -> Any:
+        return self.given if self.committed else None
+
+    def commit(self, given: Any) -> None:
+        self.given, self.committed = given, True
+
+
+# The answers of this session. Two questions of one wording ("Who may look at whom?") are told apart by what can be answered.
+_answers: dict[tuple[Any, ...], Answer] = {}
 
 
 def predict(
@@ -38,18 +74,28 @@ def predict(
         cells: instead of ``choices``, the words down the side and across the top of a grid; ``guess`` is then one text of
             ■ (or 1) and ⬚ (or 0) a row, blanks ignored.
         means: what ■ and ⬚ say in the grid.
-        guess: the learner's answer; ``None`` means that none was made.
+        guess: the learner's answer, where it is not clicked; ``None`` leaves what was answered in this session.
 
     Raises:
         ValueError: neither or both of ``choices`` and ``cells`` are given, or ``guess`` is no answer to the question.
     """
     if (choices is None) == (cells is None):
         raise ValueError("predict needs either choices or cells")
+    prediction: Prediction
     if choices is not None:
-        return Choice(question, tuple(choices), None if guess is None else _picked(tuple(choices), guess))
-    assert cells is not None
-    rows, columns = tuple(cells[0]), tuple(cells[1])
-    return Cells(question, rows, columns, means, None if guess is None else _grid(guess, rows, columns))
+        answer = _answers.setdefault((question, *map(str, choices)), Answer())
+        prediction = Choice(question, answer, tuple(choices))
+    else:
+        assert cells is not None
+        rows, columns = tuple(cells[0]), tuple(cells[1])
+        answer = _answers.setdefault((question, rows, columns), Answer())
+        prediction = Cells(question, answer, rows, columns, means)
+    if guess is not None:
+        answer.commit(prediction.read_guess(guess))
+    if answer.score is None:
+        answer.run = None  # asked anew, it may be answered anew
+    prediction.show_state()
+    return prediction
 
 
 @dataclass(frozen=True)
@@ -57,14 +103,102 @@ class Prediction:
     """A question, and the answer that was given before the run."""
 
     question: str
+    answer: Answer = field(compare=False)
 
     def reveal(self, truth: Any, *, nearest: bool = False) -> "Revealed":
-        """Score the prediction against what the run showed; ``nearest`` takes the choice that comes closest to a number."""
+        """Score the prediction against what the run showed, and show both.
+
+        Args:
+            truth: for choices a number, a text or a tensor of one number; for cells a tensor or nested list of bools, of the
+                grid's shape.
+            nearest: for measured numbers: the choice that comes closest counts, in proportion.
+        """
+        run = self._read_truth(truth, nearest)
+        if isinstance(run, str):  # not what the question is about: nothing is scored, and the question stays open
+            return Revealed(self.question, (run, _UNEXPECTED), None)
+        answer = self.answer
+        answer.run = run
+        if answer.committed and answer.score is None:
+            answer.score = self._count()
+            made[_unused(self.question)] = answer.score
+        self.show_state()
+        seen = answer.widget is not None and answer.widget.seen
+        aside = _TOO_EARLY.format("the question's cell", "this one") if seen and not answer.committed else ""
+        return Revealed(self.question, tuple(self._outcome()), self._right(), self._picture(), aside)
+
+    def take(self, given: Any, committed: bool) -> None:
+        """Take an answer that was clicked, unless the run has been."""
+        if self.answer.run is None:
+            self.answer.given = None if given is None else self._clicked(given)
+            self.answer.committed = committed and given is not None
+        self.show_state()
+
+    def show_state(self) -> None:
+        """Bring the widget up to date, where there is one."""
+        if self.answer.widget is not None:
+            self.answer.widget.show(self)
+
+    def state(self) -> dict[str, Any]:
+        """What the widget shows."""
+        outcome = {True: "right", False: "wrong", None: ""}[self._right()]
+        return {
+            "asked": {"question": self.question} | self._asked(),
+            "given": self.answer.given,
+            "committed": self.answer.committed,
+            "run": self.answer.run,
+            "marks": None,
+            "outcome": outcome,
+            "status": self._status(),
+        }
+
+    def read_guess(self, guess: Any) -> Any:
+        """Return an answer as ``Answer.given`` holds it, or raise ValueError."""
+        raise NotImplementedError
+
+    def _clicked(self, given: Any) -> Any:
+        """Return what the browser sent in the same form."""
+        raise NotImplementedError
+
+    def _read_truth(self, truth: Any, nearest: bool) -> Any:
+        """Return the truth in the same form, or a sentence where it is no answer to the question."""
+        raise NotImplementedError
+
+    def _count(self) -> tuple[int, int]:
+        """How many of how many are right."""
         raise NotImplementedError
 
     def _body(self) -> list[str]:
         """The lines under the question."""
         raise NotImplementedError
+
+    def _outcome(self) -> list[str]:
+        """The lines that a run gives rise to."""
+        raise NotImplementedError
+
+    def _asked(self) -> dict[str, Any]:
+        """What can be answered, for the widget."""
+        raise NotImplementedError
+
+    def _status(self) -> str:
+        """The sentence under the widget."""
+        raise NotImplementedError
+
+    def _picture(self) -> str:
+        """HTML that takes the place of the outcome's lines, if any."""
+        return ""
+
+    def _right(self) -> bool | None:
+        """Whether what was predicted is what the latest run said."""
+        if self.answer.run is None or not self.answer.committed:
+            return None
+        return bool(self.answer.given == self.answer.run)
+
+    def _first_run(self) -> list[str]:
+        """A line for a run that says something else than the one that was scored."""
+        if self.answer.score is None or self.answer.score == self._count():
+            return []
+        right, of = self.answer.score
+        return [f"What counts is the first run: {right} of {of} right."]
 
     def __str__(self) -> str:
         return "\n".join([f"Predict: {self.question}", *self._body()])
@@ -73,9 +207,22 @@ class Prediction:
         """The same lines as HTML."""
         return _lines(self._body()[:-1])
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         tail = f'<div style="font-style:italic">{code_spans(self._body()[-1])}</div>'
-        return {"text/plain": str(self), "text/html": _card("Predict.", self.question, self._html() + tail, "#0a6ebd")}
+        static = {
+            "text/plain": str(self),
+            "text/html": _card("Predict.", self.question, self._html() + tail, "#0a6ebd"),
+        }
+        return static | self._widget_view() if _in_a_notebook() else static
+
+    def _widget_view(self) -> dict[str, Any]:
+        # Made when first displayed, and once a question: the same question run again is the same widget.
+        from workbook.prediction_widget import CellsWidget, ChoiceWidget
+
+        if self.answer.widget is None:
+            self.answer.widget = (CellsWidget if isinstance(self, Cells) else ChoiceWidget)(self)
+        model = {"version_major": 2, "version_minor": 0, "model_id": self.answer.widget.model_id}
+        return {"application/vnd.jupyter.widget-view+json": model}
 
 
 @dataclass(frozen=True)
@@ -83,34 +230,49 @@ class Choice(Prediction):
     """A prediction that is one of several answers."""
 
     choices: tuple[Any, ...]
-    guess: int | None
 
     def _body(self) -> list[str]:
         listed = "    ".join(self._named(place) for place in range(len(self.choices)))
-        if self.guess is None:
+        if not self.answer.committed:
             return [listed, 'Commit yourself: write `guess="a"` (or b, …) into this cell and run it before you go on.']
-        return [listed, f"Your prediction: {self._named(self.guess)}"]
+        return [listed, f"Your prediction: {self._named(self.answer.given)}"]
 
-    def reveal(self, truth: Any, *, nearest: bool = False) -> "Revealed":
-        """Score the prediction; ``truth`` is what the run gave: a number, a text or a tensor of one number.
+    def read_guess(self, guess: Any) -> int:
+        return _picked(self.choices, guess)
 
-        ``nearest`` is for measured numbers: the choice that comes closest counts, in proportion.
-        """
+    def _clicked(self, given: Any) -> int:
+        return range(len(self.choices))[given]  # the place, which may look like another of the choices
+
+    def _read_truth(self, truth: Any, nearest: bool) -> int | str:
         truth = truth.item() if isinstance(truth, Tensor) else truth
         if nearest:
             truth = min(self.choices, key=lambda choice: abs(math.log(choice / truth)))
         found = next((place for place, choice in enumerate(self.choices) if _same(choice, truth)), None)
-        if found is None:
-            lines = [
-                f"The run gives {truth}, which is none of the choices.",
-                _UNEXPECTED,
-            ]
-            return Revealed(self.question, tuple(lines), None)
-        lines = [f"The run says {self._named(found)}."]
-        if self.guess is not None:
-            made[self.question] = (int(self.guess == found), 1)
-            lines.append("You had it." if self.guess == found else f"You had said {self._named(self.guess)}.")
-        return Revealed(self.question, tuple(lines), None if self.guess is None else self.guess == found)
+        return f"The run gives {truth}, which is none of the choices." if found is None else found
+
+    def _count(self) -> tuple[int, int]:
+        return int(self.answer.given == self.answer.run), 1
+
+    def _outcome(self) -> list[str]:
+        lines = [f"The run says {self._named(self.answer.run)}."]
+        if self.answer.committed:
+            lines.append("You had it." if self._right() else f"You had said {self._named(self.answer.given)}.")
+        return lines + self._first_run()
+
+    def _picture(self) -> str:
+        if not self.answer.committed:
+            return ""
+        return "".join(f'<div style="margin:4px 0">{code_spans(line)}</div>' for line in self._outcome())
+
+    def _asked(self) -> dict[str, Any]:
+        return {"choices": [str(choice) for choice in self.choices]}
+
+    def _status(self) -> str:
+        if self.answer.run is not None:
+            return _with_mark(self._right(), self._outcome())
+        if self.answer.committed:
+            return f"Committed: {self._named(self.answer.given)}. Run on; until the run you can change it."
+        return "Choose one before you run on."
 
     def _html(self) -> str:
         spans = (
@@ -130,42 +292,82 @@ class Cells(Prediction):
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     means: tuple[str, str]
-    guess: tuple[tuple[bool, ...], ...] | None
 
     def _body(self) -> list[str]:
         axes = [f"rows:    {' | '.join(self.rows)}", f"columns: {' | '.join(self.columns)}"]
-        if self.guess is not None:
-            drawn = ["".join("■" if cell else "⬚" for cell in row) for row in self.guess]
+        if self.answer.committed:
+            drawn = ["".join("■" if cell else "⬚" for cell in row) for row in self.answer.given]
             return [*axes, *drawn, "That is your prediction. Run on."]
         example = "■" + "⬚" * (len(self.columns) - 1)
         how = f'["{example}", …]' if len(self.rows) > 1 else f'["{example}"]'
         marks = f"■ for {self.means[0]} and ⬚ for {self.means[1]}"
         return [*axes, f"Commit yourself: write `guess={how}` into this cell, {marks}, one text a row."]
 
-    def reveal(self, truth: Any, *, nearest: bool = False) -> "Revealed":
-        """Score the prediction cell by cell; ``truth`` is a bool tensor or nested list of the grid's shape."""
-        from workbook.figures import difference_text, mask_grid
+    def read_guess(self, guess: Any) -> Grid:
+        return _grid(guess, self.rows, self.columns)
 
+    def _clicked(self, given: Any) -> Grid:
+        return self.read_guess(given)
+
+    def _read_truth(self, truth: Any, nearest: bool) -> Grid | str:
         cells = torch.as_tensor(truth).bool().cpu()
         cells = cells[None] if cells.dim() == 1 else cells
         wanted = (len(self.rows), len(self.columns))
         if tuple(cells.shape) != wanted:
-            lines = [
-                f"The run gives a grid of {list(cells.shape)}, and the question has {list(wanted)}.",
-                _UNEXPECTED,
-            ]
-            return Revealed(self.question, tuple(lines), None)
-        if self.guess is None:
-            picture = mask_grid(cells, queries=self.rows, keys=self.columns, means=self.means, axes=("", ""))
-            return Revealed(self.question, ("The run says:", *str(picture).splitlines()), None)
-        guess = torch.tensor(self.guess)
-        right = int((guess == cells).sum())
-        made[self.question] = (right, cells.numel())
-        lines = [f"{right} of {cells.numel()} cells as you said."]
-        if right < cells.numel():
-            lines += difference_text(cells, guess, self.rows, self.columns, names=("the run", "you")).splitlines()[1:-1]
+            return f"The run gives a grid of {list(cells.shape)}, and the question has {list(wanted)}."
+        return tuple(tuple(row) for row in cells.tolist())
+
+    def _count(self) -> tuple[int, int]:
+        kinds = [kind for row in self._marks() for kind in row]
+        return kinds.count("right"), len(kinds)
+
+    def _marks(self) -> list[list[str]]:
+        """Each cell's kind, in the words of grid.js: said but not so is "leaking", so but not said is "missing"."""
+        names = {(True, False): "leaking", (False, True): "missing"}
+        return [
+            [names.get((said, is_so), "right") for said, is_so in zip(*pair, strict=True)]
+            for pair in zip(self.answer.given, self.answer.run, strict=True)
+        ]
+
+    def _outcome(self) -> list[str]:
+        from workbook.figures import difference_text, mask_grid
+
+        run = torch.tensor(self.answer.run)
+        if not self.answer.committed:
+            picture = mask_grid(run, queries=self.rows, keys=self.columns, means=self.means, axes=("", ""))
+            return ["The run says:", *str(picture).splitlines()]
+        lines = [self._summary()]
+        if not self._right():
+            guess = torch.tensor(self.answer.given)
+            lines += difference_text(run, guess, self.rows, self.columns, names=("the run", "you")).splitlines()[1:-1]
             lines.append(f"! you said {self.means[0]}, the run says {self.means[1]}   ? the other way round   · right")
-        return Revealed(self.question, tuple(lines), right == cells.numel())
+        return lines + self._first_run()
+
+    def _summary(self) -> str:
+        right, of = self._count()
+        return f"{right} of {of} cells as you said."
+
+    def _picture(self) -> str:
+        if not self.answer.committed or self._right():
+            return ""
+        grid = marked_grid(self.rows, self.columns, self.answer.given, self._marks(), self.means)
+        return _lines([self._summary()]) + grid + "".join(_lines([line]) for line in self._first_run())
+
+    def _asked(self) -> dict[str, Any]:
+        return {"rows": list(self.rows), "columns": list(self.columns), "means": list(self.means)}
+
+    def state(self) -> dict[str, Any]:
+        given, run = ([list(row) for row in grid] if grid else None for grid in (self.answer.given, self.answer.run))
+        marks = self._marks() if self._right() is not None else None
+        return super().state() | {"given": given, "run": run, "marks": marks}
+
+    def _status(self) -> str:
+        if self.answer.run is not None:
+            lines = [self._summary(), *self._first_run()] if self.answer.committed else ["This is what the run says."]
+            return _with_mark(self._right(), lines)
+        if self.answer.committed:
+            return "Committed. Run on; until the run you can change cells."
+        return f"Click the cells that you expect to be ■ {self.means[0]} (or arrow keys and space bar), then commit."
 
 
 @dataclass(frozen=True)
@@ -175,14 +377,39 @@ class Revealed:
     question: str
     lines: tuple[str, ...]
     right: bool | None
+    picture: str = ""  # HTML in place of the lines
+    aside: str = ""  # only beside a widget
 
     def __str__(self) -> str:
         return "\n".join(self.lines)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        mark = {True: "✓", False: "✗", None: "→"}[self.right]
         colour = {True: "#1a7f37", False: "#b35900", None: "#0a6ebd"}[self.right]
-        return {"text/plain": str(self), "text/html": _card(mark, self.question, _lines(self.lines), colour)}
+        body = self.picture or _lines(self.lines)
+        if self.aside:
+            body += f'<div style="font-style:italic">{html.escape(self.aside)}</div>'
+        return {"text/plain": str(self), "text/html": _card(_MARKS[self.right], self.question, body, colour)}
+
+
+_MARKS = {True: "✓", False: "✗", None: "→"}
+
+
+def _with_mark(right: bool | None, lines: list[str]) -> str:
+    early = [_TOO_EARLY.format("this cell", "the experiment")] if right is None else []
+    return " ".join([_MARKS[right], *lines, *early])
+
+
+def _unused(question: str) -> str:
+    """The question's name in the summary; another of the same wording gets a number."""
+    names = [question, *(f"{question} ({number})" for number in range(2, len(made) + 2))]
+    return next(name for name in names if name not in made)
+
+
+def _in_a_notebook() -> bool:
+    """Whether there is a kernel, to which a front end can be connected, and widgets are wanted."""
+    if os.environ.get("WORKBOOK_WIDGETS", "").strip().lower() == "off" or "IPython" not in sys.modules:
+        return False
+    return getattr(sys.modules["IPython"].get_ipython(), "kernel", None) is not None
 
 
 def _card(mark: str, question: str, body: str, colour: str) -> str:
