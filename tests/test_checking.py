@@ -1,14 +1,22 @@
 """``check`` and ``progress``: the learner's file as it is saved now, judged in this process and shown."""
 
+import html
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from workbook import check, course, predictions, progress
+from workbook.exercise_order import in_order
+from workbook.figures.texttable import text_cells
 from workbook.grading import checking
-from workbook.grading.feedback import MARKS, as_html, as_plain_text
+from workbook.grading.feedback import MARKS, as_html, as_plain_text, as_text, bar
+from workbook.grading.gradebook import GradedSubmission
+from workbook.grading.reports import write_reports
 from workbook.grading.verdict import Verdict
+from workbook.hints import LEVELS, hints
 from workbook.specs import UnknownExercise, spec, specs
 from workbook.specs.stubs import topic_source
 
@@ -145,11 +153,22 @@ def test_progress_counts_functions_points_and_predictions(exercises: Path) -> No
     points = sum(found.points for found in specs(["padding"]))
     assert "1 of  1 functions,  1 of  1 points" in text
     assert f"0 of {len(specs(['padding'])):2} functions,  0 of {points} points" in text
-    assert "predictions: 3 of 4 right, in 1 questions" in text
+    assert "predictions: 3 of 4 right, in 1 question" in text
     assert f"○ {len(specs(['padding']))} not attempted, the first: padding_mask" in text
-    html = progress()._repr_mimebundle_()["text/html"]
-    assert f"0 of {points} points" in html
-    assert "3 of 4 right" in html
+    page = progress()._repr_mimebundle_()["text/html"]
+    rows = [re.sub("<[^>]*>", "|", row) for row in page.split("<tr>")]
+    cells = [[cell for cell in row.split("|") if cell] for row in rows]
+    assert ["warmup", "█" * 20, "1 of 1", "1 of 1", "all passed"] in cells
+    unwritten = f"○ {len(specs(['padding']))} not attempted, the first: padding_mask"
+    assert ["padding", "░" * 20, f"0 of {len(specs(['padding']))}", f"0 of {points}", unwritten] in cells
+    assert cells[-1][:3] == ["all", "░" * 20, f"1 of {len(specs())}"]
+    assert cells[-1][-1] == "Predictions: 3 of 4 right, in 1 question"
+
+
+def test_a_bar_is_full_only_when_all_have_passed() -> None:
+    one, none = (Verdict("padding.padding_mask", status, 0, 1) for status in ("passed", "wrong"))
+    assert bar([one] * 99 + [none]) == "█" * 19 + "░"
+    assert bar([one] * 99) == "█" * 20
 
 
 def test_progress_of_one_topic_is_of_that_topic(exercises: Path) -> None:
@@ -161,6 +180,12 @@ def test_progress_of_one_topic_is_of_that_topic(exercises: Path) -> None:
 def test_progress_names_the_misconception_that_is_in_the_way(exercises: Path) -> None:
     (exercises / "warmup.py").write_text(WARMUP + "return mask")
     assert "✗ invert_mask: returns its input" in str(progress("warmup"))
+
+
+def test_progress_lists_a_few_and_counts_the_others(exercises: Path) -> None:
+    open_ones = str(progress("capstone")).splitlines()[1:]
+    assert [line.split()[0] for line in open_ones] == ["✗", "✗", "✗", "✗", "○"]
+    assert open_ones[3].strip() == "✗ and 3 more"
 
 
 # --- how a verdict shows itself --------------------------------------------------------------------------------------
@@ -189,10 +214,96 @@ def test_each_kind_of_verdict_shows_its_reason_in_text_and_html(exercises: Path)
             assert f"Known as “{verdict.misconception}”" in text
             assert verdict.advice is not None
             assert " ".join(verdict.advice.split()) in text
-        if verdict.status not in ("passed", "not attempted"):
-            assert 'hint("warmup.invert_mask")' in text
+        level = [f"Hint {number}: {kind}" for number, kind in enumerate(LEVELS, start=1)]
+        if verdict.passed:
+            assert text.endswith("Next: exercise 1.1, padding.padding_mask in workbook/exercises/padding.py")
+            assert "<summary" in bundle["text/html"]
+        else:
+            assert text.endswith('A hint: hint("warmup.invert_mask")')
+            assert re.findall("Hint [^<]*", bundle["text/html"]) == level
+            assert all(html.escape(words.strip(), quote=False) in bundle["text/html"] for words in hints("invert_mask"))
         for place in ("<script", " id=", "http://", "https://", "None"):
             assert place not in bundle["text/html"].replace("http://www.w3.org/2000/svg", "")
+
+
+@pytest.mark.parametrize("colour", sorted({colour for _, _, colour in MARKS.values()}))
+def test_a_mark_can_be_read_on_its_ground_and_the_ground_be_seen_on_every_page(colour: str) -> None:
+    """As WCAG 2 counts contrast: 4.5 for letters, 3 for shapes. axe leaves single letters out."""
+
+    def light(colour: str) -> float:
+        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05
+
+    assert light("#ffffff") / light(colour) >= 4.5
+    assert light(colour) / light("#111111") >= 3
+
+
+def test_a_passed_function_is_compared_with_the_solution_or_else_the_oracle(
+    exercises: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shown = as_html(check("padding_mask", function=lambda input_ids, pad_token_id: input_ids == pad_token_id))
+    assert "the solution in solutions/padding.py" in shown
+    assert "return input_ids == pad_token_id" in shown
+    assert "def attention_mask_from_lengths" not in shown
+    monkeypatch.setattr(course, "SOLUTIONS", tmp_path / "none")
+    shown = as_html(check("padding_mask", function=lambda input_ids, pad_token_id: input_ids == pad_token_id))
+    assert "in workbook/specs/padding.py" in shown
+    assert "ids[b][k] == pad_token_id" in shown
+
+
+def test_no_reference_shows_before_a_function_has_passed_nor_where_the_solutions_are_checked(
+    exercises: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "the reference" not in as_html(check("padding_mask"))
+    assert "the reference" not in as_html(check("padding_mask", function=lambda input_ids, pad_token_id: input_ids))
+    monkeypatch.setenv("WORKBOOK_IMPLEMENTATION", "solutions")
+    assert check("padding_mask").passed
+    assert "the reference" not in as_html(check("padding_mask"))
+
+
+def test_the_last_exercise_leads_nowhere() -> None:
+    last = in_order()[-1]
+    passed = Verdict(last.name, "passed", last.points, last.points)
+    assert "That was the last exercise of the course." in as_plain_text(passed)
+    assert "That was the last exercise of the course." in as_html(passed)
+
+
+def test_a_students_report_has_no_hint_no_next_and_no_reference(tmp_path: Path) -> None:
+    chosen = specs(["warmup"])
+    passed = Verdict("warmup.invert_mask", "passed", 1, 1)
+    write_reports(tmp_path, [GradedSubmission("ada", "ada", "graded", True, (passed,), 1)], chosen)
+    pages = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
+    assert pages
+    for page in pages:
+        assert "warmup" in page
+        assert not re.search(r"~mask|Hint \d|reference|Next:", page)
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_a_verdict_keeps_to_the_width_of_the_terminal(width: int) -> None:
+    def rows_for_columns(attention_mask: Any, num_heads: int, query_length: int) -> Any:
+        return attention_mask.bool()[:, None, :, None].expand(-1, num_heads, -1, attention_mask.shape[1])
+
+    console = Console(width=width, color_system=None)
+    with console.capture() as capture:
+        console.print(as_text(check("expand_padding_mask", function=rows_for_columns)))
+    lines = capture.get().splitlines()
+    assert max(map(text_cells, lines)) <= width
+    told = lines[1 if width >= 80 else 2 :]  # after the name and the points
+    assert all(line.startswith("  ") for line in told)  # what is wrapped hangs under its beginning
+    drawn = [line.count("[") for line in lines if "[expected]" in line or "[yours]" in line]
+    assert drawn == ([3] if width >= 80 else [1, 1]), "side by side where there is room"
+
+
+def test_of_several_slices_the_drawing_says_which_it_is() -> None:
+    def rows_for_columns(attention_mask: Any, num_heads: int, query_length: int) -> Any:
+        return attention_mask.bool()[:, None, :, None].expand(-1, num_heads, -1, attention_mask.shape[1])
+
+    assert "the first slice that differs: filled = seen" in as_html(
+        check("expand_padding_mask", function=rows_for_columns)
+    )
+    assert ">filled = seen, hatched = hidden" in as_html(check("invert_mask", function=lambda mask: mask))
 
 
 def test_what_a_submission_says_is_escaped_in_html() -> None:

@@ -116,6 +116,7 @@ def test_version(workbook: Workbook) -> None:
         ("nope", "No such command 'nope'"),
         ("check --nope", "No such option: --nope"),
         ("check nope", "there is no exercise 'nope'"),
+        ("check --watch nope", "there is no exercise 'nope'"),
         ("check padding.paddin_mask", "did you mean padding.padding_mask"),
         ("check warmup padding.nope", "there is no exercise 'padding.nope'"),
         ("status padding", "padding"),

@@ -114,17 +114,39 @@ def lab(context: typer.Context) -> int:
 @app.command()
 def check(
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Topics or functions.")] = None,
+    *,
+    watch: Annotated[bool, typer.Option("--watch", help="Check again at every save.")] = False,
 ) -> int:
     """Check what you have written.
 
-    Name topics and functions to check only these. Exits with 1 unless all of them pass.
+    Name topics and functions to check only these. Exits with 1 unless all of
+    them pass.
+
+    With --watch it shows the first that has not passed, checks again whenever
+    you save, and leads from one to the next. If you save a change to another
+    function, it goes there. Keys, without Enter:
+
+    r or Enter checks now, where saves are not noticed (network drives);
+    h shows a hint, and then the next one; c compares yours with the
+    reference, once it has passed; n goes on to the next open one; p goes back
+    by one; q or Ctrl-C ends. Ctrl-C during a check stops only that check.
+
+    Without a terminal, as in an editor's output panel, no keys are read: it
+    prints each verdict, goes on by itself, and ends with Ctrl-C or SIGTERM.
     """
     specs = _select(names or [])
     _require_implementation()
+    console = _console()
+    if watch:
+        with console.status("starting: torch takes a few seconds to import"):
+            from workbook import watching
+        try:
+            return watching.watch(specs, console)
+        except watching.CannotWatch as error:
+            raise Refusal(str(error)) from None
     from workbook.grading.checking import check_all
     from workbook.grading.feedback import as_text
 
-    console = _console()
     verdicts: list[Verdict] = []
     for spec in specs:
         verdicts += check_all([spec])  # one at a time, so that each verdict is seen as soon as it is there

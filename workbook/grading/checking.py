@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from types import ModuleType
 from typing import Any
 
 from workbook.graded import without_reference
@@ -42,12 +43,13 @@ def check_all(chosen: Iterable[Spec] | None = None, seed: int = CHECK_SEED) -> l
     with without_reference():
         for found in chosen:
             if found.topic not in modules:
-                modules[found.topic] = _load(found.topic)
-            verdicts.append(_verdict(found, modules[found.topic], seed))
+                modules[found.topic] = load_saved(found.topic)
+            verdicts.append(judge_saved(found, modules[found.topic], seed))
     return verdicts
 
 
-def _load(topic: str) -> Any:
+def load_saved(topic: str) -> ModuleType | str:
+    """Return the topic file as it is saved now, executed, or the sentence that says why it cannot be."""
     path = topic_file(topic)
     try:
         module = load_topic(path)
@@ -60,7 +62,8 @@ def _load(topic: str) -> Any:
         return fault(error, path)
 
 
-def _verdict(found: Spec, module: Any, seed: int) -> Verdict:
+def judge_saved(found: Spec, module: ModuleType | str, seed: int = CHECK_SEED) -> Verdict:
+    """Judge one function of what ``load_saved`` returned; ``check_all`` does both, and keeps the reference out."""
     base = Verdict(found.name, "raised", 0, found.points, found.practice)
     if isinstance(module, str):
         return replace(base, reason=module)
