@@ -10,7 +10,7 @@ PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(VENV)/bin/python -m pip install -qq -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab models test test-models test-browser nbval notebooks lint benchmark benchmark-others
+.PHONY: help setup lab models test test-models test-browser nbval notebooks site lint benchmark benchmark-others
 
 # No test may fetch a model; a missing one fails at once instead of after half a minute.
 test test-models test-browser nbval notebooks benchmark: export HF_HUB_OFFLINE := 1
@@ -57,7 +57,7 @@ test-models: models  ## Install the trained models and run what needs them: thei
 	$(VENV)/bin/workbook notebooks 08
 	$(VENV)/bin/workbook notebooks 08 --solved
 
-test-browser: $(READY)  ## Work through the first exercise in a real browser (needs chromium)
+test-browser: $(READY)  ## Work through the course and its site in a real browser (needs chromium; says so if there is none)
 	$(VENV)/bin/python -m pytest tests/browser -rs
 
 nbval: $(READY)  ## Run every notebook, untouched and solved, and compare outputs (DEVICE=cpu, cuda, mps or auto)
@@ -66,9 +66,13 @@ nbval: $(READY)  ## Run every notebook, untouched and solved, and compare output
 
 # Kept as they read best: solved, on the CPU, with trained models, without times or the state of widgets, which change.
 notebooks: models  ## Execute every notebook anew and store its outputs
-	WORKBOOK_IMPLEMENTATION=solutions WORKBOOK_DEVICE=cpu WORKBOOK_FALLBACK=silent \
+	WORKBOOK_IMPLEMENTATION=solutions WORKBOOK_DEVICE=cpu WORKBOOK_FALLBACK=silent WORKBOOK_WIDGETS=off \
 		$(VENV)/bin/python -m nbconvert --to notebook --execute --inplace \
 		--ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
+
+site: $(READY)  ## Build the lesson site from the notebooks' stored outputs; a warning is an error
+	@$(VENV)/bin/python -m sphinx -q -W --keep-going -c docs -d docs/_build/doctrees . docs/_build/html
+	@echo "Open docs/_build/html/index.html"
 
 lint: $(READY)  ## Check code and notebooks with ruff and mypy
 	$(VENV)/bin/ruff check

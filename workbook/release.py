@@ -23,7 +23,9 @@ FILES = (
     *("conftest.py", ".gitignore"),
 )
 SUFFIXES = (".py", ".toml", ".json", ".html", ".css", ".js")  # what the package consists of
-INSTRUCTORS_TARGETS = ("test-models", "test-browser", "nbval", "notebooks", "lint", "benchmark", "benchmark-others")
+INSTRUCTORS_TARGETS = (
+    *("test-models", "test-browser", "nbval", "notebooks", "site", "lint", "benchmark", "benchmark-others"),
+)
 INSTRUCTORS_SECTION = "## Teaching"
 
 #: Lies in every edition that was made here, with the SHA-256 of each of its files.
