@@ -68,7 +68,9 @@ nbval: $(READY)  ## Run every notebook, untouched and solved, and compare output
 notebooks: models  ## Execute every notebook anew and store its outputs
 	WORKBOOK_IMPLEMENTATION=solutions WORKBOOK_DEVICE=cpu WORKBOOK_FALLBACK=silent WORKBOOK_WIDGETS=off \
 		$(VENV)/bin/python -m nbconvert --to notebook --execute --inplace \
-		--ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
+		--ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False \
+		--ClearMetadataPreprocessor.enabled=True --ClearMetadataPreprocessor.clear_cell_metadata=False \
+		--ClearMetadataPreprocessor.preserve_nb_metadata_mask='{("language_info", "name")}' notebooks/*.ipynb
 
 site: $(READY)  ## Build the lesson site from the notebooks' stored outputs; a warning is an error
 	@$(VENV)/bin/python -m sphinx -q -W --keep-going -c docs -d docs/_build/doctrees . docs/_build/html
@@ -79,9 +81,10 @@ lint: $(READY)  ## Check code and notebooks with ruff and mypy
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 
-benchmark: $(READY)  ## Measure speed, of a check and of a class of 1,000, and write the tables kept in tests/benchmarks
+benchmark: $(READY)  ## Measure a check, a class of 1,000 and what a learner waits for; write the tables kept in tests/benchmarks
 	$(VENV)/bin/python -m tests.benchmarks
 	$(VENV)/bin/python -m tests.benchmarks.classroom
+	$(VENV)/bin/python -m tests.benchmarks.interactive
 
 benchmark-others: $(READY)  ## Measure nbgrader and otter-grader beside it (3 GB into .venv-others)
 	$(VENV)/bin/python -m tests.benchmarks.others

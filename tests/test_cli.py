@@ -1,6 +1,7 @@
 """The command `workbook`: what it prints, what it writes, and its exit codes 0, 1 and 2."""
 
 import ast
+import contextlib
 import csv
 import json
 import os
@@ -217,6 +218,18 @@ def test_lab_opens_the_first_notebook_and_hands_every_argument_on(
     assert theirs == "/mine"
     news = json.loads((Path(ours) / "labconfig" / "default_setting_overrides.json").read_text())
     assert news["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
+
+
+def test_a_terminal_in_jupyterlab_is_no_login_shell(
+    workbook: Workbook, became: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A profile would take away the PATH on which `workbook` stands."""
+    monkeypatch.setenv("SHELL", "/bin/zsh")
+    with pytest.raises(SystemExit):
+        workbook("lab")
+    ((command, environment),) = became
+    assert "--ServerApp.terminado_settings={'shell_command': ['/bin/zsh']}" in command
+    assert environment["PATH"].split(os.pathsep)[0] == os.path.dirname(sys.executable)
 
 
 @pytest.mark.parametrize(("user", "allowed"), [(0, True), (1000, False)])
@@ -480,6 +493,25 @@ def test_submit_asks_once_on_a_terminal(project: Path, monkeypatch: pytest.Monke
 def gradebook(folder: str) -> list[dict[str, str]]:
     with (Path(folder) / "gradebook.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def test_on_a_terminal_no_result_is_written_into_the_bar(project: Path) -> None:
+    command = [sys.executable, "-m", "workbook.cli", "grade", str(project / "solutions"), "--out", "grades"]
+    controller, terminal = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    options: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": terminal, "stderr": terminal, "env": environment}
+    with subprocess.Popen([*command, "--topic", "warmup", "--jobs", "1"], **options) as grading:
+        os.close(terminal)
+        shown = b""
+        with contextlib.suppress(OSError):  # Linux's way of saying that the other end is closed
+            while piece := os.read(controller, 65536):
+                shown += piece
+    os.close(controller)
+    assert grading.returncode == 0
+    before, result, _ = shown.partition(b"solutions: 1 of 1 passed")
+    assert "━".encode() in before
+    assert result
+    assert before.endswith((b"\n", b"\x1b[2K"))  # on a line of its own, or on one that was wiped
 
 
 def test_the_solutions_are_the_perfect_submission(workbook: Workbook, project: Path) -> None:

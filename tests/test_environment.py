@@ -115,11 +115,27 @@ def test_a_machine_without_a_gpu_is_ready(machine: dict[str, str]) -> None:
     assert "everything in this course runs on a CPU" in finding.advice
 
 
-def test_a_gpu_needs_no_word(machine: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_is_named_and_stands_beside_the_cpu(machine: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a card")
     monkeypatch.setenv("WORKBOOK_DEVICE", "auto")
     finding = lines()["device"]
-    assert (finding.found, finding.good, finding.advice) == ("cuda", True, "")
+    assert (finding.found, finding.good) == ("cuda", True)
+    assert finding.advice == "a card; where a result depends on the device, it is shown beside the CPU's"
+
+
+def test_a_device_without_a_name_is_ready(machine: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setenv("WORKBOOK_DEVICE", "mps")
+    finding = lines()["device"]
+    assert (finding.found, finding.good) == ("mps", True)
+    assert finding.advice == "where a result depends on the device, it is shown beside the CPU's"
+
+
+@pytest.mark.cuda
+def test_on_a_gpu_its_name_is_shown(machine: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBOOK_DEVICE", "cuda")
+    assert lines()["device"].advice.startswith(f"{torch.cuda.get_device_name()}; ")
 
 
 @pytest.mark.parametrize("choice", ["cuda", "gpu"])

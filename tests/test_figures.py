@@ -520,6 +520,19 @@ def test_a_picture_is_shown_with_its_text_and_alt():
     assert metadata["image/png"] == {"alt": picture.alt, "width": width // 2, "height": height // 2}
 
 
+def test_jupyterlab_gets_the_alternative_text_as_html(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It shows an image without the `alt` of its metadata."""
+    picture = figures.mask_grid([[True, False]], queries=["<s>"], keys=["<s>", 'a"b'])
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    assert set(picture._repr_mimebundle_()[0]) == {"image/png", "text/plain"}
+    monkeypatch.setenv("JPY_SESSION_NAME", "a.ipynb")
+    data = picture._repr_mimebundle_()[0]
+    told = ElementTree.fromstring(data["text/html"].removesuffix(">") + "/>").attrib
+    assert told["alt"] == picture.alt
+    assert told["src"] == f"data:image/png;base64,{data['image/png']}"
+    assert (int(told["width"]), int(told["height"])) == picture.size
+
+
 def test_the_card_is_opaque(tmp_path):
     figures.mask_grid(CAUSAL).save(tmp_path / "mask.png")
     image = matplotlib.image.imread(tmp_path / "mask.png")

@@ -102,6 +102,10 @@ def lab(context: typer.Context) -> int:
         command.append(f"--LabApp.default_url=/lab/tree/{course.NOTEBOOKS.name}/{START}")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")  # else JupyterLab refuses to start, as in most containers
+    if os.name != "nt":
+        # A server without a terminal would give its own terminals login shells, and a profile takes the PATH below away.
+        shell = os.environ.get("SHELL") or "sh"
+        command.append(f"--ServerApp.terminado_settings={{'shell_command': [{shell!r}]}}")
     environment = dict(os.environ)
     # A further folder of defaults, which turns the question about Jupyter news off; the user's own settings win.
     folders = [str(course.PACKAGE / "jupyter"), *filter(None, [environment.get("JUPYTER_CONFIG_PATH")])]
@@ -584,13 +588,13 @@ def _grade(
     started = time.monotonic()
     try:
         steps = grade_class(inputs, specs, settings, records, staff, regrade)
-        with closing(steps), _progress(len(inputs)) as advance:
+        with closing(steps), _progress(len(inputs)) as (console, advance):
             for step in steps:
                 counts[step.kind] += 1
                 all_passed &= step.record.row.passed
                 _tell_of_no_sandbox(step.unsandboxed, told)
                 if step.kind != "unchanged":
-                    _say(_summary(step.record.row))
+                    console.print(_summary(step.record.row), soft_wrap=True)  # above the bar, not into it
                 advance(counts)
     except KeyboardInterrupt:  # what has been graded is kept
         further = "it begins anew with --regrade" if regrade else "the same command goes on from there"
@@ -612,8 +616,11 @@ def _grade(
 
 
 @contextmanager
-def _progress(total: int) -> "Iterator[Callable[[Counter[str]], None]]":
-    """Show how many are graded, how fast and how long it takes: a bar on a terminal, else a line every ten seconds."""
+def _progress(total: int) -> "Iterator[tuple[Console, Callable[[Counter[str]], None]]]":
+    """Show how many are graded, how fast and how long it takes: a bar on a terminal, else a line every ten seconds.
+
+    Yields the console that knows of the bar, and what moves it.
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = _console()
@@ -635,7 +642,7 @@ def _progress(total: int) -> "Iterator[Callable[[Counter[str]], None]]":
                 remaining = f"about {(now - first) / (done - 1) * left:.0f} s left"
                 _say(f"{done} of {done + left}, {_rate(counts, now - started)}, {remaining}", error=True)
 
-        yield advance
+        yield console, advance
 
 
 def _rate(counts: "Counter[str]", seconds: float) -> str:

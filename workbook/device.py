@@ -1,4 +1,4 @@
-"""The one place that chooses a device."""
+"""The one place that chooses a device, and says which ones are to stand side by side."""
 
 import os
 from typing import TYPE_CHECKING
@@ -30,3 +30,17 @@ def device() -> "torch.device":
     if not present[choice]:
         raise RuntimeError(f"WORKBOOK_DEVICE is {choice!r}, but torch {torch.__version__} sees no such device here")
     return torch.device(choice)
+
+
+def devices(compared: str = "") -> "list[torch.device]":
+    """Return the CPU and, where it is another, the chosen device, on which to run what depends on the device.
+
+    Args:
+        compared: what a GPU would add to the cell, such as ``"its times"``. Where there is only the CPU, one line says so.
+    """
+    import torch
+
+    both = list(dict.fromkeys([torch.device("cpu"), device()]))
+    if compared and len(both) == 1:
+        print(f"Only the CPU is used here; a GPU would put {compared} beside the CPU's.")
+    return both

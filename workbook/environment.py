@@ -66,10 +66,19 @@ def _device() -> Finding:
         chosen = device()
     except (ValueError, RuntimeError) as error:
         return Finding("device", "none", False, f"{error}; unset WORKBOOK_DEVICE to use what is there")
-    advice = (
-        "" if chosen.type != "cpu" else "everything in this course runs on a CPU; a GPU is used when torch sees one"
-    )
+    if chosen.type == "cpu":
+        advice = "everything in this course runs on a CPU; a GPU is used when torch sees one"
+    else:
+        advice = f"{_card(chosen.type)}where a result depends on the device, it is shown beside the CPU's"
     return Finding("device", chosen.type, True, advice)
+
+
+def _card(device_type: str) -> str:
+    if device_type != "cuda":
+        return ""
+    import torch
+
+    return f"{torch.cuda.get_device_name()}; "
 
 
 def _pins() -> dict[str, str]:

@@ -1,7 +1,9 @@
 """A picture: a drawing, its text twin, and a sentence that says what is to be seen."""
 
 import base64
+import html
 import io
+import os
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -68,6 +70,9 @@ class Picture:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
         width, height = self.size
         data = {"image/png": base64.b64encode(self.png).decode("ascii"), "text/plain": self.text}
+        if "JPY_SESSION_NAME" in os.environ:  # JupyterLab drops the alternative text of an image, but not HTML's
+            source = f"data:image/png;base64,{data['image/png']}"
+            data["text/html"] = f'<img src="{source}" alt="{html.escape(self.alt)}" width="{width}" height="{height}">'
         return data, {"image/png": {"alt": self.alt, "width": width, "height": height}}
 
 
