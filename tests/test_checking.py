@@ -153,7 +153,7 @@ def test_progress_counts_functions_points_and_predictions(exercises: Path) -> No
     points = sum(found.points for found in specs(["padding"]))
     assert "1 of  1 functions,  1 of  1 points" in text
     assert f"0 of {len(specs(['padding'])):2} functions,  0 of {points} points" in text
-    assert "predictions: 3 of 4 right, in 1 question" in text
+    assert "predictions: 3 of 4 answers and cells right, in 1 question" in text
     assert f"○ {len(specs(['padding']))} not attempted, the first: padding_mask" in text
     page = progress()._repr_mimebundle_()["text/html"]
     rows = [re.sub("<[^>]*>", "|", row) for row in page.split("<tr>")]
@@ -162,7 +162,7 @@ def test_progress_counts_functions_points_and_predictions(exercises: Path) -> No
     unwritten = f"○ {len(specs(['padding']))} not attempted, the first: padding_mask"
     assert ["padding", "░" * 20, f"0 of {len(specs(['padding']))}", f"0 of {points}", unwritten] in cells
     assert cells[-1][:3] == ["all", "░" * 20, f"1 of {len(specs())}"]
-    assert cells[-1][-1] == "Predictions: 3 of 4 right, in 1 question"
+    assert cells[-1][-1] == "Predictions: 3 of 4 answers and cells right, in 1 question"
 
 
 def test_a_bar_is_full_only_when_all_have_passed() -> None:

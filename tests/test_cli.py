@@ -216,8 +216,10 @@ def test_lab_opens_the_first_notebook_and_hands_every_argument_on(
     assert Path.cwd() == project
     ours, theirs = environment["JUPYTER_CONFIG_PATH"].split(os.pathsep)
     assert theirs == "/mine"
-    news = json.loads((Path(ours) / "labconfig" / "default_setting_overrides.json").read_text())
-    assert news["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
+    defaults = json.loads((Path(ours) / "labconfig" / "default_setting_overrides.json").read_text())
+    assert defaults["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
+    # A widget answers between cells, not in a thread of its own while one runs.
+    assert defaults["@jupyterlab/apputils-extension:kernels-settings"]["commsOverSubshells"] == "disabled"
 
 
 def test_a_terminal_in_jupyterlab_is_no_login_shell(

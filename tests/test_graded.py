@@ -5,6 +5,7 @@ import sys
 import types
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,15 @@ def learner(tmp_path: Path) -> Callable[..., types.ModuleType]:
 def test_an_unwritten_function_answers_by_its_reference(learner: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert torch.equal(learner().padding_mask(IDS, 0), IS_PADDING)
     assert capsys.readouterr().out == LINE
+
+
+def test_a_check_in_another_thread_leaves_the_reference_to_this_one(learner: Any) -> None:
+    module = learner()
+    with ThreadPoolExecutor(1) as other, graded.without_reference():
+        assert torch.equal(other.submit(module.padding_mask, IDS, 0).result(), IS_PADDING)
+        with pytest.raises(NotImplementedError):
+            module.padding_mask(IDS, 0)
+    assert torch.equal(module.padding_mask(IDS, 0), IS_PADDING)
 
 
 def test_the_line_is_printed_once_for_each_function(learner: Any, capsys: pytest.CaptureFixture[str]) -> None:

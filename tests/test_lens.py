@@ -143,6 +143,30 @@ def test_each_head_has_scores_of_its_own() -> None:
     assert shown.view.state["rows"][0]["score_words"] == ["5", "ln 1", "ln 1"]
 
 
+@pytest.mark.parametrize(
+    ("moves", "shape"),
+    [
+        ({}, "(B, 1, 1, K)"),
+        ({"swap_axes": True}, "(B, 1, Q, 1)"),
+        ({"pattern": "causal"}, "(B, 1, Q, K)"),
+        ({"second_text": 2}, "(B, 1, Q, K)"),
+    ],
+)
+def test_the_badge_says_which_axes_the_mask_tells_apart(moves: dict[str, Any], shape: str) -> None:
+    shown = opened()
+    move(shown, **moves)
+    assert shown.view.state["shape"] == f"{shape} → (B, H, Q, K)"
+    click(shown, 0, 0, False)
+    assert shown.view.state["shape"] == "(B, 1, Q, K) → (B, H, Q, K)"
+
+
+def test_a_long_name_leaves_room_for_the_panels() -> None:
+    name = "antidisestablishmentarianism"
+    state = opened(tokens=["a", name, "c"], row=1).view.state
+    assert state["keys"] == state["queries"] == ["a", "antidisesta…", "c"]
+    assert state["rows"][1]["name"] == name
+
+
 def test_every_row_holds_the_words_of_the_static_picture() -> None:
     state = opened(pattern="causal").view.state
     allowed = torch.ones(4, 4).tril().bool() & REAL.bool()
@@ -234,6 +258,7 @@ def test_a_saved_file_counts_at_the_next_move(write: Callable[..., None], capsys
     ("body", "sentence"),
     [
         ("raise KeyError('x')", "padding_mask raised KeyError in line 26 of padding.py: 'x'."),
+        ("raise SystemExit(3)", "padding_mask raised SystemExit in line 26 of padding.py: 3."),
         ("raise NotImplementedError", "padding_mask raised NotImplementedError in line 26 of padding.py."),
         ("pass", "padding_mask gave None (is there a return?); a tensor, bool of shape (1, 4) is wanted."),
         ("return [True]", "padding_mask gave an object of type list; a tensor, bool of shape (1, 4) is wanted."),

@@ -50,6 +50,13 @@ def test_a_measured_number_is_scored_by_the_nearest_choice_in_proportion(truth: 
     assert f") {nearest}." in str(revealed)
 
 
+@pytest.mark.parametrize("truth", [torch.tensor(float("nan")), float("inf"), 0.0, -0.3])
+def test_what_is_no_measure_is_near_to_no_choice_and_scores_nothing(truth: Any) -> None:
+    revealed = predict("Its cosine?", (0.98, 0.67), guess="a").reveal(truth, nearest=True)
+    assert "none of the choices" in str(revealed)
+    assert predictions.made == {}
+
+
 def test_without_a_guess_nothing_is_scored() -> None:
     asked = predict(QUESTION, CHOICES)
     assert 'write `guess="a"`' in str(asked)
@@ -290,7 +297,7 @@ def test_clicked_but_uncommitted_cells_score_nothing() -> None:
     click(widget, [[True, True, False], [True, True, False]], committed=False)
     assert asked.reveal([[1, 1, 0], [1, 1, 0]]).right is None
     assert predictions.made == {}
-    assert widget.status.startswith("→ This is what the run says. A prediction made first is worth more.")
+    assert widget.status.startswith("→ This is what the run says. You had clicked cells, but not committed them.")
 
 
 @pytest.mark.usefixtures("notebook")
@@ -360,3 +367,9 @@ def test_a_kernel_shows_a_widget_over_the_static_form_unless_told_not_to(
     for shown, expected in ((question, static), (outcome, static.reveal(0.25))):
         for kind, text in expected._repr_mimebundle_().items():
             assert shown[kind] == text
+
+
+@pytest.mark.parametrize("choices", [[], ["one"], list("abcdefghi")])
+def test_there_are_two_to_eight_choices(choices: list[str]) -> None:
+    with pytest.raises(ValueError, match=f"predict has {len(choices)} choices; it can have 2 to 8"):
+        predict("Which?", choices)

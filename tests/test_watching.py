@@ -215,8 +215,28 @@ def test_every_kind_of_save_and_the_key_check_again(watch: Watch) -> None:
     assert "padding.py is not there; `workbook reset padding` brings it back." in watched.expect(READY)
     watched.write("padding", padding_mask="return input_ids == pad_token_id")
     assert "✓ padding.padding_mask" in watched.expect(READY)
+    watched.wait_until_it_reads_keys()  # before that, Ctrl-D is the terminal's own business
     watched.press("\x04")
     watched.expect("1 of 10 passed")
+    assert watched.code() == 1
+
+
+def test_it_follows_the_learner_although_line_numbers_move(watch: Watch) -> None:
+    watched = watch("padding")
+    watched.expect(READY)
+    watched.write("padding", masked_softmax="raise KeyError")
+    assert "it raised KeyError in line" in watched.expect(READY)
+    watched.write("padding", masked_softmax="raise KeyError", attention_mask_from_lengths="pass\n    return lengths")
+    assert "✗ padding.attention_mask_from_lengths" in watched.expect(READY)
+
+
+def test_ended_before_anything_was_checked_nothing_has_passed(watch: Watch, folder: Path) -> None:
+    file = folder / "workbook" / "exercises" / "warmup.py"
+    file.write_text(f"print('begun', flush=True)\n{FOREVER}\n")
+    watched = watch("warmup")
+    watched.expect("begun")
+    watched.process.terminate()
+    watched.expect("0 of 1 passed")
     assert watched.code() == 1
 
 

@@ -9,6 +9,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -25,7 +26,8 @@ _WRITTEN: dict[str, Callable[..., Any]] = {}
 # %autoreload, whose answer to a missing bracket is two tracebacks.
 _read: dict[str, int] = {}
 _announced: set[tuple[int, str]] = set()
-_alone: list[bool] = []
+# Of this thread only: JupyterLab has a widget's messages answered in a thread of their own, while a cell runs.
+_alone: ContextVar[bool] = ContextVar("_alone", default=False)
 
 
 def exercise(function: Callable[P, R]) -> Callable[P, R]:
@@ -46,7 +48,7 @@ def exercise(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return _WRITTEN[name](*arguments, **keywords)
         except NotImplementedError as error:
-            if _alone or not is_unwritten(error, name):
+            if _alone.get() or not is_unwritten(error, name):
                 raise
         _announce(name)
         return _reference(name)(*arguments, **keywords)
@@ -58,11 +60,11 @@ def exercise(function: Callable[P, R]) -> Callable[P, R]:
 @contextlib.contextmanager
 def without_reference() -> Iterator[None]:
     """Let no reference answer in a learner's place, as in grading: what is checked stands on its own."""
-    _alone.append(True)
+    before = _alone.set(True)
     try:
         yield
     finally:
-        _alone.pop()
+        _alone.reset(before)
 
 
 def _file(function: Callable[..., Any]) -> str:

@@ -81,9 +81,11 @@ class Lens(ipywidgets.VBox):
         attention = attend(placed.scores, shown, placed.values, placed.tokens, placed.tokens, LARGEST)
         kept = " The picture is still the one before." if made.allowed is None else ""
         self.clear.disabled = not self._clicks
+        clicked = shown != self._allowed
+        shape = mask_shape(settings, by_hand=bool(clicked.any()))
         self.view.state = {
-            **lens_state(attention, mask_shape(settings), self.sentence.as_fractions, self.sentence.title),
-            "clicked": (shown != self._allowed).tolist(),
+            **lens_state(attention, shape, self.sentence.as_fractions, self.sentence.title),
+            "clicked": clicked.tolist(),
             "broken": [words for switch, words in _SWITCHES.items() if getattr(settings, switch)],
             "functions": f"The mask: {self._functions}",
             "problem": f"{made.problem}{kept}",

@@ -6,6 +6,7 @@ A mask is bool [query, key], True = may attend.
 import contextlib
 import functools
 import io
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -113,10 +114,13 @@ def place(sentence: Sentence, settings: Settings) -> Placed:
     return Placed(scores[order][:, order], sentence.values[order], names)
 
 
-def mask_shape(settings: Settings) -> str:
-    """How the mask comes to its shape: padding alone is the same for every query, all else is not."""
-    queries = "1" if settings.pattern == "everyone" and not settings.second_text else "Q"
-    return f"(B, 1, {queries}, K) → (B, H, Q, K)"
+def mask_shape(settings: Settings, by_hand: bool = False) -> str:
+    """How the mask comes to its shape: padding alone is the same for every query, all else (``by_hand``, too) is not."""
+    if by_hand or settings.pattern != "everyone" or settings.second_text:
+        axes = "Q, K"
+    else:
+        axes = "Q, 1" if settings.swap_axes else "1, K"
+    return f"(B, 1, {axes}) → (B, H, Q, K)"
 
 
 def make(sentence: Sentence, settings: Settings) -> Made:
@@ -214,7 +218,9 @@ def _topic(topic: str) -> Any:
     """The module of a topic; a file that could never be executed holds nothing, and ``file_faults`` says why."""
     try:
         return import_module(f"workbook.exercises.{topic}")
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise _NotWritten from error
 
 
@@ -226,12 +232,14 @@ def _watched(name: str, asked: Asked) -> Iterator[None]:
 
     topic, _, function = name.partition(".")
     printed = io.StringIO()
+    # Prints are redirected for all threads: in one beside a running cell, they would be that cell's.
+    alone = threading.current_thread() is threading.main_thread()
     try:
-        with contextlib.redirect_stdout(printed):
+        with contextlib.redirect_stdout(printed) if alone else contextlib.nullcontext():
             yield
-    except _NotWritten:
+    except (_NotWritten, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except BaseException as error:  # exit() of a learner's must not end the kernel
         if is_unwritten(error, name):
             raise _NotWritten from error
         found = runner.raised(error, str(topic_file(topic)))
@@ -261,6 +269,8 @@ def _fault(path: Path, modified: int) -> str | None:
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             load_topic(path)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         return fault(error, path)
     return None

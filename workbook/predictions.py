@@ -30,6 +30,9 @@ made: dict[str, tuple[int, int]] = {}
 _LETTERS = "abcdefgh"
 _UNEXPECTED = "If you have changed the experiment, that is fine; else run the checks of the functions it uses."
 _TOO_EARLY = "A prediction made first is worth more. To make one after all, run {0} again, answer, and run {1} again."
+_NOT_COMMITTED = (
+    "You had clicked cells, but not committed them. To do so after all, run {0} again, commit, and run {1} again."
+)
 
 
 @dataclass
@@ -77,17 +80,20 @@ def predict(
         guess: the learner's answer, where it is not clicked; ``None`` leaves what was answered in this session.
 
     Raises:
-        ValueError: neither or both of ``choices`` and ``cells`` are given, or ``guess`` is no answer to the question.
+        ValueError: neither or both of ``choices`` and ``cells`` are given, there is one choice or more than eight, or
+            ``guess`` is no answer to the question.
     """
     if (choices is None) == (cells is None):
         raise ValueError("predict needs either choices or cells")
     prediction: Prediction
     if choices is not None:
+        if not 2 <= len(choices) <= len(_LETTERS):
+            raise ValueError(f"predict has {len(choices)} choices; it can have 2 to {len(_LETTERS)}")
         answer = _answers.setdefault((question, *map(str, choices)), Answer())
         prediction = Choice(question, answer, tuple(choices))
     else:
         assert cells is not None
-        rows, columns = tuple(cells[0]), tuple(cells[1])
+        rows, columns = (tuple(map(str, names)) for names in cells)
         answer = _answers.setdefault((question, rows, columns), Answer())
         prediction = Cells(question, answer, rows, columns, means)
     if guess is not None:
@@ -123,8 +129,18 @@ class Prediction:
             made[_unused(self.question)] = answer.score
         self.show_state()
         seen = answer.widget is not None and answer.widget.seen
-        aside = _TOO_EARLY.format("the question's cell", "this one") if seen and not answer.committed else ""
+        aside = self._aside("the question's cell", "this one") if seen and not answer.committed else ""
         return Revealed(self.question, tuple(self._outcome()), self._right(), self._picture(), aside)
+
+    def _aside(self, question: str, experiment: str) -> str:
+        """What to say where the run came before an answer."""
+        return (_TOO_EARLY if self.answer.given is None else _NOT_COMMITTED).format(question, experiment)
+
+    def _with_mark(self, lines: list[str]) -> str:
+        """The lines of a run as one sentence for the widget."""
+        right = self._right()
+        early = [self._aside("this cell", "the experiment")] if right is None else []
+        return " ".join([_MARKS[right], *lines, *early])
 
     def take(self, given: Any, committed: bool) -> None:
         """Take an answer that was clicked, unless the run has been."""
@@ -245,7 +261,7 @@ class Choice(Prediction):
 
     def _read_truth(self, truth: Any, nearest: bool) -> int | str:
         truth = truth.item() if isinstance(truth, Tensor) else truth
-        if nearest:
+        if nearest and 0 < truth < math.inf:  # NaN, say, is near to none of them
             truth = min(self.choices, key=lambda choice: abs(math.log(choice / truth)))
         found = next((place for place, choice in enumerate(self.choices) if _same(choice, truth)), None)
         return f"The run gives {truth}, which is none of the choices." if found is None else found
@@ -269,7 +285,7 @@ class Choice(Prediction):
 
     def _status(self) -> str:
         if self.answer.run is not None:
-            return _with_mark(self._right(), self._outcome())
+            return self._with_mark(self._outcome())
         if self.answer.committed:
             return f"Committed: {self._named(self.answer.given)}. Run on; until the run you can change it."
         return "Choose one before you run on."
@@ -364,7 +380,7 @@ class Cells(Prediction):
     def _status(self) -> str:
         if self.answer.run is not None:
             lines = [self._summary(), *self._first_run()] if self.answer.committed else ["This is what the run says."]
-            return _with_mark(self._right(), lines)
+            return self._with_mark(lines)
         if self.answer.committed:
             return "Committed. Run on; until the run you can change cells."
         return f"Click the cells that you expect to be ■ {self.means[0]} (or arrow keys and space bar), then commit."
@@ -392,11 +408,6 @@ class Revealed:
 
 
 _MARKS = {True: "✓", False: "✗", None: "→"}
-
-
-def _with_mark(right: bool | None, lines: list[str]) -> str:
-    early = [_TOO_EARLY.format("this cell", "the experiment")] if right is None else []
-    return " ".join([_MARKS[right], *lines, *early])
 
 
 def _unused(question: str) -> str:

@@ -14,19 +14,21 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import watchfiles
+from pygments.token import Comment, Keyword
 from rich.console import Console
-from rich.syntax import Syntax
+from rich.style import Style
+from rich.syntax import ANSISyntaxTheme, Syntax
 from rich.text import Text
 
 from workbook.exercise_order import in_order, number
 from workbook.files import shown
-from workbook.graded import without_reference
+from workbook.graded import implementation, without_reference
 from workbook.grading.checking import judge_saved, load_saved
 from workbook.grading.feedback import Hanging, bar, told
 from workbook.grading.verdict import Verdict
@@ -43,6 +45,9 @@ TICK_SECONDS = 0.05
 QUIET_MILLISECONDS = 50
 #: A folder in which something is written without end is looked at this often all the same.
 LONGEST_MILLISECONDS = 300
+
+#: Without colours: what can be read on a dark terminal cannot on a light one.
+CODE = ANSISyntaxTheme({Keyword: Style(bold=True), Comment: Style(dim=True)})
 
 Key = Callable[[float], str]
 
@@ -68,7 +73,8 @@ def watch(chosen: Iterable[Spec], console: Console) -> int:
         signal.signal(signal.SIGTERM, before)
         saves.close()
     console.print(f"\n{desk.summary()}", soft_wrap=True)
-    return 0 if all(verdict.passed for verdict in desk.verdicts.values()) else 1
+    passed = sum(verdict.passed for verdict in desk.verdicts.values())
+    return 0 if passed == len(desk.chosen) else 1
 
 
 class Terminated(KeyboardInterrupt):
@@ -272,9 +278,10 @@ class Desk:
         self._clear()
         files = [shown(topic_file(topic)) for topic in self.topics if topic in topics]
         self._note(" and ".join(files) if len(files) < 3 else f"{len(files)} files")
-        before = dict(self.verdicts)
+        before = [_without_lines(self.verdicts[each.name]) for each in self.chosen]
         self.check([topic for topic in self.topics if topic in topics])
-        changed = [place for place, each in enumerate(self.chosen) if self.verdicts[each.name] != before[each.name]]
+        after = [_without_lines(self.verdicts[each.name]) for each in self.chosen]
+        changed = [place for place in range(len(self.chosen)) if before[place] != after[place]]
         if changed and self.place not in changed:
             self.place, self.hinted = changed[0], 0
         self.show()
@@ -340,7 +347,8 @@ class Desk:
         level = self.hinted % len(LEVELS) + 1
         self.hinted = level
         self.console.print(f"\nHint {level} of {len(LEVELS)}, {LEVELS[level - 1]}:", style="bold")
-        self.console.print(hints(self.current.name)[level - 1].strip())
+        for line in hints(self.current.name)[level - 1].strip().splitlines():
+            self.console.print(_indented(Text(line)))
         self._footer()
 
     def compare(self) -> None:
@@ -350,8 +358,8 @@ class Desk:
         else:
             answer = reference(self.current)
             self.console.print(f"\nThe reference: {answer.origin}", style="bold")
-            syntax = Syntax(answer.source, "python", theme="ansi_dark", background_color="default", word_wrap=True)
-            self.console.print(syntax)
+            for line in Syntax("", "python", theme=CODE).highlight(answer.source).split("\n"):
+                self.console.print(_indented(line))
         self._footer()
 
     def say(self, news: Deaf) -> None:
@@ -370,7 +378,7 @@ class Desk:
         points, whole = (
             sum(getattr(each, name) for each in self.verdicts.values()) for name in ("points", "max_points")
         )
-        return f"{self._passed()}, {points} of {whole} points"
+        return f"{self._passed()}, {points} of {whole} point{'' if whole == 1 else 's'}"
 
     def _passed(self) -> str:
         return f"{sum(each.passed for each in self.verdicts.values())} of {len(self.chosen)} passed"
@@ -393,8 +401,13 @@ class Desk:
     def _lead_on(self) -> str:
         following = self.chosen[self.next_open(self.place)]
         if self.verdicts[following.name].passed:
-            return "Everything has passed." + " c compares this one with the reference, q ends." * self.keys
-        return f"Passed. c compares it with the reference; n goes on to {following.name}."
+            return "Everything has passed." + " q ends." * self.keys
+        compare = "c compares it with the reference; " * self._comparable()
+        return f"Passed. {compare}n goes on to {following.name}."
+
+    def _comparable(self) -> bool:
+        """Whether there is something to compare; not where the solutions are what is checked."""
+        return self.verdict.passed and implementation() != "solutions"
 
     def _how_far(self) -> Text:
         mine = [self.verdicts[found.name] for found in self.chosen if found.topic == self.current.topic]
@@ -409,11 +422,11 @@ class Desk:
             "save or r: check",
             f"h hint {self.hinted % len(LEVELS) + 1}",
             "c compare",
-            "n next",
+            "n next open",
             "p previous",
             "q quit",
         ]
-        if not self.verdict.passed:
+        if not self._comparable():
             keys.remove("c compare")
         self.console.print("   ".join(keys), style="dim", soft_wrap=True)
 
@@ -423,6 +436,11 @@ def _judged(found: Spec, module: Any) -> Verdict:
     if isinstance(judged, Verdict):
         return judged
     return Verdict(found.name, "timed out", 0, found.points, found.practice, reason=judged)
+
+
+def _without_lines(verdict: Verdict) -> Verdict:
+    """Leave out which lines are named: they move when something above them is edited, and nothing else has changed."""
+    return replace(verdict, reason=re.sub(r"\bin line \d+", "in line", verdict.reason))
 
 
 def _unless_stopped(work: Callable[[], T], what: str) -> T | str:
@@ -436,6 +454,12 @@ def _unless_stopped(work: Callable[[], T], what: str) -> T | str:
         seconds = time.monotonic() - started
         print()  # after the terminal's own ^C
         return f"You stopped {what} with Ctrl-C after {seconds:.0f} s. Is there a loop that never ends?"
+
+
+def _indented(line: Text) -> Hanging:
+    """Return a line of code whose wrapped rest begins under its first word, and not where a new statement would."""
+    indent = len(line.plain) - len(line.plain.lstrip())
+    return Hanging(line[indent:], indent)
 
 
 def _line_of(path: Path, function: str) -> str:

@@ -20,7 +20,7 @@ def prepared(learner: Learner) -> Learner:
 
 def start(learner: Learner) -> Learner:
     learner.open("01_padding_masks")
-    learner.run("from workbook import check, figures, predict")
+    learner.run("from workbook import check, figures, lens, predict")
     learner.run("device = workbook.device()")
     return learner
 
@@ -70,7 +70,7 @@ def test_predictions_are_made_by_mouse_scored_and_counted(prepared: Learner) -> 
     expect(cells.get_by_role("button", name="That is my prediction")).to_be_hidden()
     grid_cell(cells, 0, 0).click(force=True)
     expect(grid_cell(cells, 0, 0)).to_have_attribute("aria-pressed", "false")
-    assert "13 of 17 right, in 2 questions" in prepared.output(prepared.run('progress("padding")'))
+    assert "13 of 17 answers and cells right, in 2 questions" in prepared.output(prepared.run('progress("padding")'))
     prepared.screenshot("predictions")
 
 
@@ -126,7 +126,7 @@ def test_a_run_before_the_answer_scores_nothing(prepared: Learner) -> None:
     choices.get_by_role("radio", name="b) 1").check()
     expect(status(choices)).to_contain_text("Committed: b) 1.")
     assert "You had it." in prepared.output(prepared.run(CHOICES_RUN))
-    assert "1 of 1 right, in 1 question" in prepared.output(prepared.run('progress("padding")'))
+    assert "1 of 1 answers and cells right, in 1 question" in prepared.output(prepared.run('progress("padding")'))
 
 
 def open_without_its_kernel(learner: Learner) -> None:

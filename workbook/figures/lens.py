@@ -61,13 +61,18 @@ def mask_lens(
     output = f"({', '.join(write(value) for value in attention.output[index])})"
     alt = sentence(attention, index, seen, output, title)
     text = _text(attention, index, seen, output, mask_shape, title, as_fractions)
+    drawn = with_short_names(attention)
+    return Picture(lambda: _draw(drawn, index, mask_shape, title, as_fractions), text, alt)
+
+
+def with_short_names(attention: Attention) -> Attention:
+    """The same with names that leave room for what is drawn beside them."""
     letters = 12 if len(attention.keys) <= 6 else 8
-    drawn = replace(
+    return replace(
         attention,
         queries=[style.shortened(name, letters) for name in attention.queries],
         keys=[style.shortened(name, letters) for name in attention.keys],
     )
-    return Picture(lambda: _draw(drawn, index, mask_shape, title, as_fractions), text, alt)
 
 
 def movers(attention: Attention, row: int) -> list[str]:

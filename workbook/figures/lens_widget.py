@@ -13,7 +13,7 @@ import traitlets
 from . import style
 from .flow import Attention
 from .inputs import told_apart
-from .lens import movers, score_word, sentence
+from .lens import movers, score_word, sentence, with_short_names
 
 STATIC = Path(__file__).parent / "static"
 _OUTPUT_NUMBERS = 6  # of the output vector; more are an ellipsis, as in the picture
@@ -38,10 +38,11 @@ class LensWidget(anywidget.AnyWidget):
 
 def lens_state(attention: Attention, mask_shape: str, as_fractions: bool, title: str | None = None) -> dict[str, Any]:
     """What the browser needs to draw any row: names, cells, and for each row its bars, words and sentence."""
+    drawn = with_short_names(attention)
     return {
         "title": title or "",
-        "queries": attention.queries,
-        "keys": attention.keys,
+        "queries": drawn.queries,
+        "keys": drawn.keys,
         "allowed": attention.allowed,
         "values": [style.vector(value, as_fractions, 3) for value in attention.values],
         "shape": mask_shape,

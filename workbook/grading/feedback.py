@@ -146,7 +146,7 @@ def _explained(verdict: Verdict) -> Iterator[str]:
     rows = "".join(
         '<tr style="background-color:transparent">'
         f'<th scope="row" style="text-align:left;vertical-align:top;padding:2px 12px 2px 0">{label}</th>'
-        f'<td style="text-align:left;padding:2px 0"><code style="{_CODE}">{html.escape(text)}</code></td></tr>'
+        f'<td style="text-align:left;padding:2px 0"><code style="{_CODE};padding:0">{html.escape(text)}</code></td></tr>'
         for label, text in _called(verdict)
     )
     if rows:
@@ -264,7 +264,8 @@ def _predicted(made: dict[str, tuple[int, int]]) -> list[str]:
     if not made:
         return []
     right, asked = (sum(pair[place] for pair in made.values()) for place in (0, 1))
-    return [f"predictions: {right} of {asked} right, in {len(made)} question{'s' if len(made) > 1 else ''}"]
+    questions = f"{len(made)} question{'s' if len(made) > 1 else ''}"
+    return [f"predictions: {right} of {asked} answers and cells right, in {questions}"]
 
 
 def _all_open(verdicts: list[Verdict]) -> list[str]:

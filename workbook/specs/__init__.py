@@ -46,7 +46,10 @@ def spec(name: str) -> Spec:
     matches = [spec for spec in specs() if name in (spec.name, spec.function)]
     if len(matches) == 1:
         return matches[0]
-    names = [spec.name for spec in specs()]
+    topic = name.partition(".")[0]
+    names = [spec.name for spec in specs([topic] if topic in TOPICS else None)]
+    if topic not in TOPICS and not _near(name, names):
+        raise UnknownExercise(f"there is no exercise {name!r}; the topics are {', '.join(TOPICS)}")
     raise UnknownExercise(f"there is no exercise {name!r}; {_suggest(name, names)}")
 
 
@@ -76,8 +79,11 @@ def select(names: Iterable[str]) -> tuple[Spec, ...]:
 
 def _suggest(name: str, names: Iterable[str]) -> str:
     names = list(names)
-    short = {known.rpartition(".")[2]: known for known in names}
-    near = difflib.get_close_matches(name.rpartition(".")[2], short, n=2, cutoff=0.5)
-    if near:
-        return "did you mean " + " or ".join(short[match] for match in near) + "?"
-    return "there are " + ", ".join(names)
+    near = _near(name, names)
+    return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names)}"
+
+
+def _near(name: str, names: Iterable[str]) -> list[str]:
+    """Return the names, two at most, whose last word is like that of ``name``; a topic's own before any."""
+    short = {known.rpartition(".")[2]: known for known in [*names, *TOPICS]}
+    return [short[match] for match in difflib.get_close_matches(name.rpartition(".")[2], short, n=2, cutoff=0.5)]

@@ -70,6 +70,7 @@ function createGrid({ rows, columns, label, axes, describe, onToggle, onVisit, o
   table.addEventListener("keydown", (event) => {
     const at = place(event);
     if (!at || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (event.shiftKey && event.key === "Enter") return; // which runs the notebook's cell
     const [row, column] = at;
     const steps = {
       ArrowUp: [row - 1, column],

@@ -138,36 +138,46 @@ function render({ model, el }) {
   model.on("msg:custom", heard);
   changed();
   ask({ kind: "hello" });
-  const stopNaming = nameSliders(el);
+  const leaveBox = lookAfterBox(el);
   return () => {
     clearTimeout(waiting);
-    stopNaming();
+    leaveBox();
     model.off("change:state", changed);
     model.off("change:row", draw);
     model.off("msg:custom", heard);
   };
 }
 
-// The handles of ipywidgets' sliders, in the box around the lens, have no name for a screen reader: they get their label's.
-function nameSliders(el) {
+// The box around the lens holds ipywidgets' controls. Their sliders' handles have no name for a screen reader: they get their
+// label's. And what is typed on a control or a cell stays here.
+function lookAfterBox(el) {
   const name = (box) => {
     for (const handle of box.querySelectorAll(".noUi-handle:not([aria-label])")) {
       const label = handle.closest(".widget-slider")?.querySelector(".widget-label");
       if (label) handle.setAttribute("aria-label", label.textContent);
     }
   };
-  const observer = new MutationObserver(() => name(el.closest(".widget-vbox")));
+  let box = null;
+  const observer = new MutationObserver(() => name(box));
   const begin = () => {
-    const box = el.closest(".widget-vbox"); // a view is made before it is put into its box
+    box = el.closest(".widget-vbox"); // a view is made before it is put into its box
     if (!box) return (frame = requestAnimationFrame(begin));
     name(box);
     observer.observe(box, { childList: true, subtree: true });
+    box.addEventListener("keydown", keepKey);
   };
   let frame = requestAnimationFrame(begin);
   return () => {
     cancelAnimationFrame(frame);
     observer.disconnect();
+    box?.removeEventListener("keydown", keepKey);
   };
+}
+
+// JupyterLab has a command for nearly every key: "x" would cut the cell, the lens and all. Shift+Enter stays its own.
+function keepKey(event) {
+  const passes = event.altKey || event.ctrlKey || event.metaKey || ["Tab", "Escape"].includes(event.key);
+  if (!passes && !(event.shiftKey && event.key === "Enter")) event.stopPropagation();
 }
 
 function panel(number, word, note = "") {
