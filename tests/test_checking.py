@@ -12,7 +12,7 @@ from workbook import check, course, predictions, progress
 from workbook.exercise_order import in_order
 from workbook.figures.texttable import text_cells
 from workbook.grading import checking
-from workbook.grading.feedback import MARKS, as_html, as_plain_text, as_text, bar
+from workbook.grading.feedback import MARKS, NOTHING_MENDED, as_html, as_plain_text, as_text, bar
 from workbook.grading.gradebook import GradedSubmission
 from workbook.grading.reports import write_reports
 from workbook.grading.verdict import Verdict
@@ -183,9 +183,28 @@ def test_progress_names_the_misconception_that_is_in_the_way(exercises: Path) ->
 
 
 def test_progress_lists_a_few_and_counts_the_others(exercises: Path) -> None:
-    open_ones = str(progress("capstone")).splitlines()[1:]
-    assert [line.split()[0] for line in open_ones] == ["✗", "✗", "✗", "✗", "○"]
-    assert open_ones[3].strip() == "✗ and 3 more"
+    source = re.sub(r"raise NotImplementedError\(.*\)", "return None", topic_source("padding"))
+    (exercises / "padding.py").write_text(source, encoding="utf-8")
+    open_ones = str(progress("padding")).splitlines()[1:]
+    assert [line.split()[0] for line in open_ones] == ["✗"] * 4
+    assert open_ones[3].strip() == f"✗ and {len(specs(['padding'])) - 3} more"
+
+
+def test_wrong_code_that_is_given_and_untouched_is_no_mistake_of_the_learners(exercises: Path) -> None:
+    (line,) = str(progress("capstone")).splitlines()[1:]
+    assert line.strip() == "○ 7 not attempted, the first: encoder_forward"
+    assert NOTHING_MENDED in {idea.name for found in specs(["capstone"]) for idea in found.misconceptions}
+
+
+def test_the_first_that_is_open_is_the_first_of_the_notebook(exercises: Path) -> None:
+    assert "the first: dependency_matrix" in str(progress("causal"))
+
+
+def test_a_function_that_is_gone_is_not_asked_for_in_the_file(exercises: Path) -> None:
+    (exercises / "warmup.py").write_text("")
+    verdict = check("invert_mask")
+    assert "`workbook reset warmup.invert_mask` brings it back" in as_plain_text(verdict)
+    assert "Write it in" not in as_plain_text(verdict) + as_html(verdict)
 
 
 # --- how a verdict shows itself --------------------------------------------------------------------------------------

@@ -130,7 +130,8 @@ def make(sentence: Sentence, settings: Settings) -> Made:
         allowed, problems = _mask(sentence, settings, asked), []
     except WrongMask as error:
         allowed, problems = None, [str(error)]
-    return Made(allowed, str(asked), " ".join(_file_faults(asked) + problems), asked.printed)
+    # Of a file that cannot be read an older version has answered: what that did wrong stands in it no more.
+    return Made(allowed, str(asked), " ".join(_file_faults(asked) or problems), asked.printed)
 
 
 def make_first(sentence: Sentence, settings: Settings) -> Made:

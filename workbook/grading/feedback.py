@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.text import Text
 
-from workbook.exercise_order import following, number
+from workbook.exercise_order import following, in_order, number
 from workbook.figures import difference_image, difference_text
 from workbook.graded import implementation
 from workbook.grading.verdict import Grids, Verdict
@@ -33,6 +33,7 @@ MARKS = {
     "not attempted": ("○", "yellow", "#8a6100"),
 }
 
+NOTHING_MENDED = "nothing mended"  # what specs call the given wrong code
 LONGEST_LIST = 3  # functions that progress names one by one, in a topic
 
 
@@ -80,7 +81,8 @@ def told(verdict: Verdict) -> RenderableType:
         return head
     lines: list[RenderableType] = [head, Hanging(Text(verdict.reason))]
     if verdict.status == "not attempted":
-        return Group(*lines, Hanging(Text(f"Write it in {_file(verdict.exercise)}.")))
+        where = Hanging(Text(f"Write it in {_file(verdict.exercise)}."))
+        return Group(*lines, *([] if _is_gone(verdict) else [where]))
     lines += [Hanging(Text(text), 9, f"  {label}") for label, text in _called(verdict)]
     if verdict.grids is not None:
         lines.append(_Drawn(verdict.grids))
@@ -140,7 +142,7 @@ def as_html(verdict: Verdict) -> str:
 
 
 def _explained(verdict: Verdict) -> Iterator[str]:
-    if verdict.status == "not attempted":
+    if verdict.status == "not attempted" and not _is_gone(verdict):
         yield f"<div>Write it in <code>{html.escape(_file(verdict.exercise))}</code>, save, and run this cell again.</div>"
         return
     rows = "".join(
@@ -161,6 +163,11 @@ def _explained(verdict: Verdict) -> Iterator[str]:
     if verdict.misconception is not None:
         name, advice = html.escape(verdict.misconception), code_spans(verdict.advice or "")
         yield f'<div style="margin-top:6px">Known as <b>“{name}”</b>. {advice}</div>'
+
+
+def _is_gone(verdict: Verdict) -> bool:
+    """Whether the function stands in its file no more; the reason says how it comes back."""
+    return "workbook reset" in verdict.reason
 
 
 def _differing(grids: Grids) -> int:
@@ -188,7 +195,7 @@ def _comparison(found: Spec) -> str:
 
 
 def _details(summary: str, body: str) -> str:
-    look = "display:inline-block;vertical-align:top;margin:0 8px 4px 0;max-width:100%"
+    look = "display:block;margin:0 0 4px 0"  # one below the other: opening one moves none of the others sideways
     return (
         f'<details style="{look}"><summary style="{_BUTTON}">{html.escape(summary)}</summary>'
         f'<div style="{_OPENED}">{body}</div></details> '
@@ -270,8 +277,10 @@ def _predicted(made: dict[str, tuple[int, int]]) -> list[str]:
 
 def _all_open(verdicts: list[Verdict]) -> list[str]:
     """The functions that are still open: the first few that were tried one by one, the others by their number."""
-    tried = [verdict for verdict in verdicts if not verdict.passed and verdict.status != "not attempted"]
-    untouched = [verdict for verdict in verdicts if verdict.status == "not attempted"]
+    order = [found.name for found in in_order()]
+    verdicts = sorted(verdicts, key=lambda verdict: order.index(verdict.exercise))
+    tried = [verdict for verdict in verdicts if not verdict.passed and not _untouched(verdict)]
+    untouched = [verdict for verdict in verdicts if _untouched(verdict)]
     if len(tried) + len(untouched) <= LONGEST_LIST:
         return [_open(verdict) for verdict in verdicts if not verdict.passed]
     lines = [_open(verdict) for verdict in tried[:LONGEST_LIST]]
@@ -282,9 +291,14 @@ def _all_open(verdicts: list[Verdict]) -> list[str]:
     return lines
 
 
+def _untouched(verdict: Verdict) -> bool:
+    """Whether nothing has been done yet; what is given as wrong code that runs is judged all the same."""
+    return verdict.status == "not attempted" or verdict.misconception == NOTHING_MENDED
+
+
 def _open(verdict: Verdict) -> str:
-    name = verdict.exercise.partition(".")[2]
-    return f"{MARKS[verdict.status][0]} {name}: {verdict.misconception or verdict.status}"
+    mark = MARKS["not attempted" if _untouched(verdict) else verdict.status][0]
+    return f"{mark} {verdict.exercise.partition('.')[2]}: {verdict.misconception or verdict.status}"
 
 
 # --- words -----------------------------------------------------------------------------------------------------------
