@@ -156,6 +156,11 @@ def test_it_shows_the_learners_own_functions_as_they_are_saved(shown: LensOnPage
     expect(shown.problem).to_be_empty()
     assert shown.mask() == "■⬚⬚⬚ ■■⬚⬚ ■■■⬚ ■■■⬚"
     expect(shown.output.locator("pre.workbook-lens-functions")).to_contain_text("Printed: ids tensor([[1, 2, 3, 0]])")
+    # One that takes long, or for ever: the silence is remarked upon until the answer comes.
+    save_and_move("__import__('time').sleep(6); return input_ids == pad_token_id", "everyone")
+    expect(shown.problem).to_contain_text("No answer from the kernel yet")
+    expect(shown.problem).to_be_empty()
+    assert shown.mask() == "■■■⬚ ■■■⬚ ■■■⬚ ■■■⬚"
 
 
 def test_a_notebook_opened_again_shows_the_lens_and_says_that_it_is_not_connected(shown: LensOnPage):

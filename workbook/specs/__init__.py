@@ -46,11 +46,15 @@ def spec(name: str) -> Spec:
     matches = [spec for spec in specs() if name in (spec.name, spec.function)]
     if len(matches) == 1:
         return matches[0]
-    topic = name.partition(".")[0]
-    names = [spec.name for spec in specs([topic] if topic in TOPICS else None)]
-    if topic not in TOPICS and not _near(name, names):
-        raise UnknownExercise(f"there is no exercise {name!r}; the topics are {', '.join(TOPICS)}")
-    raise UnknownExercise(f"there is no exercise {name!r}; {_suggest(name, names)}")
+    names = [spec.name for spec in specs()]
+    topic, dot, _ = name.partition(".")
+    if near := _near(name, names if dot else [*names, *TOPICS]):
+        advice = f"did you mean {' or '.join(near)}?"
+    elif topic in TOPICS:
+        advice = f"there are {', '.join(spec.name for spec in specs([topic]))}"
+    else:
+        advice = f"the topics are {', '.join(TOPICS)}"
+    raise UnknownExercise(f"there is no exercise {name!r}; {advice}")
 
 
 def given(name: str) -> Callable[..., Any]:
@@ -84,6 +88,6 @@ def _suggest(name: str, names: Iterable[str]) -> str:
 
 
 def _near(name: str, names: Iterable[str]) -> list[str]:
-    """Return the names, two at most, whose last word is like that of ``name``; a topic's own before any."""
-    short = {known.rpartition(".")[2]: known for known in [*names, *TOPICS]}
+    """Return the names, two at most, whose last word is like that of ``name``."""
+    short = {known.rpartition(".")[2]: known for known in names}
     return [short[match] for match in difflib.get_close_matches(name.rpartition(".")[2], short, n=2, cutoff=0.5)]

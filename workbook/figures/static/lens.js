@@ -4,6 +4,7 @@
 // changes is changed in place: elements are made once.
 
 const PATIENCE = 2000; // milliseconds, after which a kernel that has not answered is remarked upon
+const MOVES = ["change", "pointerup", "keyup"]; // what a control fires when somebody has moved it
 const [LETTER, NARROWEST] = [7, 180]; // pixels: a letter of a number on a bar, and the room for all bars
 
 function render({ model, el }) {
@@ -138,7 +139,7 @@ function render({ model, el }) {
   model.on("msg:custom", heard);
   changed();
   ask({ kind: "hello" });
-  const leaveBox = lookAfterBox(el);
+  const leaveBox = lookAfterBox(el, () => ask({ kind: "hello" }));
   return () => {
     clearTimeout(waiting);
     leaveBox();
@@ -149,8 +150,9 @@ function render({ model, el }) {
 }
 
 // The box around the lens holds ipywidgets' controls. Their sliders' handles have no name for a screen reader: they get their
-// label's. And what is typed on a control or a cell stays here.
-function lookAfterBox(el) {
+// label's. What is typed on a control or a cell stays here. And a control that is `moved` wants an answer, as a cell does.
+function lookAfterBox(el, moved) {
+  const answer = (event) => el.contains(event.target) || moved();
   const name = (box) => {
     for (const handle of box.querySelectorAll(".noUi-handle:not([aria-label])")) {
       const label = handle.closest(".widget-slider")?.querySelector(".widget-label");
@@ -165,12 +167,14 @@ function lookAfterBox(el) {
     name(box);
     observer.observe(box, { childList: true, subtree: true });
     box.addEventListener("keydown", keepKey);
+    for (const kind of MOVES) box.addEventListener(kind, answer);
   };
   let frame = requestAnimationFrame(begin);
   return () => {
     cancelAnimationFrame(frame);
     observer.disconnect();
     box?.removeEventListener("keydown", keepKey);
+    for (const kind of MOVES) box?.removeEventListener(kind, answer);
   };
 }
 
