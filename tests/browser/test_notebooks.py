@@ -6,6 +6,7 @@ from tests.browser.learner import Learner
 from workbook import course
 
 NOTEBOOKS = sorted(path.stem for path in course.NOTEBOOKS.glob("*.ipynb"))
+_WIDGET = "application/vnd.jupyter.widget-view+json"
 _PICTURES = """images => images.map(image => ({
     width: image.naturalWidth, alt: image.alt.trim(), html: image.outerHTML.replace(/base64,[^"]*/, 'base64,…')
 }))"""
@@ -23,7 +24,13 @@ def test_a_notebook_runs_to_its_end(learner: Learner, notebook: str):
     ]
     assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
 
-    drawn = [source for source, output in outputs if "image/png" in output.get("data", {})]
+    # A lens and a prediction are shown as the widgets that they are, beside which the picture is only stored.
+    widgets = [output["data"] for _, output in outputs if _WIDGET in output.get("data", {})]
+    lenses = sum("image/png" in data for data in widgets)
+    assert learner.page.locator(".jp-Notebook .workbook-lens").count() == lenses
+    assert learner.page.locator(".jp-Notebook .workbook-prediction").count() == len(widgets) - lenses
+    kinds = [(source, output.get("data", {}).keys()) for source, output in outputs]
+    drawn = [source for source, kind in kinds if "image/png" in kind and _WIDGET not in kind]
     shown = learner.page.locator(".jp-Notebook .jp-OutputArea img").evaluate_all(_PICTURES)
     assert drawn
     assert len(shown) >= len(drawn)
