@@ -3,7 +3,6 @@
 It lives outside ``figures/``, which knows nothing of exercises: here masks are asked for, there they are drawn.
 """
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -15,6 +14,7 @@ from workbook.figures import mask_lens
 from workbook.figures.inputs import names_for, number_grid, row_index, shape_of
 from workbook.figures.lens import LARGEST
 from workbook.figures.style import PADDING_TOKEN
+from workbook.figures.widget import widgets_are_off
 from workbook.lens_masks import Pattern, Sentence, Settings, Side, make_first, mask_shape, place
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def lens(
         title,
         as_fractions=sentence.as_fractions,
     )
-    if os.environ.get("WORKBOOK_WIDGETS") == "off":
+    if widgets_are_off():
         if made.problem:
             print(made.problem)
         return picture

@@ -6,24 +6,19 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
-from workbook import figures
+from workbook.figures.widget import STATIC, joined
 
 if TYPE_CHECKING:
     from workbook.predictions import Prediction
 
 _OWN = Path(__file__).parent / "static"
-_FIGURES = Path(figures.__file__).parent / "static"
-
-
-def _joined(*paths: Path) -> str:
-    return "\n".join(path.read_text(encoding="utf-8") for path in paths)
 
 
 class ChoiceWidget(anywidget.AnyWidget):
     """A question with radio buttons. All that it shows is in its traits, so that a saved notebook can show it again."""
 
-    _esm = _joined(_OWN / "prediction.js")
-    _css = _joined(_OWN / "prediction.css")
+    _esm = joined(STATIC / "widget.js", _OWN / "prediction.js")
+    _css = joined(_OWN / "prediction.css")
 
     asked = traitlets.Dict().tag(sync=True)  # the question and its possible answers
     given = traitlets.Any(None, allow_none=True).tag(sync=True)  # the browser writes these two ...
@@ -58,5 +53,5 @@ class ChoiceWidget(anywidget.AnyWidget):
 class CellsWidget(ChoiceWidget):
     """A question with a grid of cells."""
 
-    _esm = _joined(_FIGURES / "grid.js", _OWN / "prediction.js")
-    _css = _joined(_FIGURES / "grid.css", _OWN / "prediction.css")
+    _esm = joined(STATIC / "widget.js", STATIC / "grid.js", _OWN / "prediction.js")
+    _css = joined(STATIC / "grid.css", _OWN / "prediction.css")

@@ -7,7 +7,6 @@ committed gives the score; later runs, of a changed experiment say, show what th
 
 import html
 import math
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from workbook.figures.widget import widgets_are_off
 from workbook.prediction_grid import marked_grid
 from workbook.printing import code_spans
 
@@ -418,7 +418,7 @@ def _unused(question: str) -> str:
 
 def _in_a_notebook() -> bool:
     """Whether there is a kernel, to which a front end can be connected, and widgets are wanted."""
-    if os.environ.get("WORKBOOK_WIDGETS", "").strip().lower() == "off" or "IPython" not in sys.modules:
+    if widgets_are_off() or "IPython" not in sys.modules:
         return False
     return getattr(sys.modules["IPython"].get_ipython(), "kernel", None) is not None
 

@@ -20,6 +20,7 @@ import torch
 
 from workbook import check, course
 from workbook.grading import runner
+from workbook.grading.executors import usable_cores
 from workbook.grading.judge import Here, examination, examine
 from workbook.grading.worker import Worker
 from workbook.specs import Spec, specs
@@ -131,7 +132,7 @@ def table(measured: list[Row]) -> str:
 
 def main() -> None:
     """Measure, print and keep the table."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = usable_cores()
     machine = f"{cores} cores, Python {platform.python_version()}, torch {torch.__version__.partition('+')[0]}"
     text = f"# How fast\n\nMeasured by `python -m tests.benchmarks` on {machine}; medians.\n\n{table(rows())}\n"
     print(text)

@@ -23,6 +23,7 @@ import nbformat
 from playwright.sync_api import Locator
 
 from tests.browser.learner import HEIGHT, PATIENCE, WIDTH, Lab, Learner, chromium, find_chromium, jupyterlab, wait_until
+from workbook.grading.executors import usable_cores
 
 RESULTS = Path(__file__).with_name("INTERACTIVE.md")
 ROUNDS = 24
@@ -241,7 +242,7 @@ def measure() -> list[Row]:
 
 def main() -> None:
     """Measure, print and keep the table."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = usable_cores()
     machine = f"{cores} cores, Python {platform.python_version()}, headless chromium"
     head = f"Measured by `python -m tests.benchmarks.interactive` on {machine}; {ROUNDS} times each."
     text = f"# How long a learner waits\n\n{head}\n\n{table(measure())}\n"

@@ -4,7 +4,6 @@ The browser writes no number by itself: each row of `lens_state` holds the very 
 """
 
 import math
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -14,14 +13,9 @@ from . import style
 from .flow import Attention
 from .inputs import told_apart
 from .lens import movers, score_word, sentence, with_short_names
+from .widget import STATIC, joined
 
-STATIC = Path(__file__).parent / "static"
 _OUTPUT_NUMBERS = 6  # of the output vector; more are an ellipsis, as in the picture
-
-
-def joined(*files: str) -> str:
-    """One text of several files in ``static/``: a widget's script or style sheet has to be a single one."""
-    return "\n".join((STATIC / file).read_text(encoding="utf-8") for file in files)
 
 
 class LensWidget(anywidget.AnyWidget):
@@ -30,8 +24,8 @@ class LensWidget(anywidget.AnyWidget):
     A step in Python sets `state` once. `row` is shared with a slider, so that a change of row needs no kernel at all.
     """
 
-    _esm = joined("grid.js", "lens.js")
-    _css = joined("grid.css", "lens.css")
+    _esm = joined(STATIC / "widget.js", STATIC / "grid.js", STATIC / "lens.js")
+    _css = joined(STATIC / "grid.css", STATIC / "lens.css")
     state = traitlets.Dict().tag(sync=True)
     row = traitlets.Int(0).tag(sync=True)
 

@@ -1,11 +1,10 @@
-// A question, answered by a click before the experiment is run. Joined behind grid.js where the answer is a grid of cells.
+// A question, answered by a click before the experiment is run. Joined behind widget.js, and grid.js where
+// the answer is a grid of cells.
 //
 // What is answered lives in the model (`given`, `committed`), and so does what the run said: a view only shows it. The
 // sentence under the question is the kernel's, so that "Committed" is said by who has it.
 
 const LETTERS = "abcdefgh";
-const PATIENCE = 2000; // milliseconds, after which a click without an answer is remarked upon
-const NO_ANSWER = "No answer from the kernel yet: if it is not busy, run this cell again.";
 
 function render({ model, el }) {
   const root = make("div", "workbook-prediction");
@@ -17,11 +16,7 @@ function render({ model, el }) {
   status.setAttribute("role", "status");
   root.append(box, status);
   el.append(root);
-  root.addEventListener("keydown", (event) => {
-    // JupyterLab has a command for nearly every key: "b", an answer here, would make a new cell. Shift+Enter stays its own.
-    const passes = event.altKey || event.ctrlKey || event.metaKey || ["Tab", "Escape"].includes(event.key);
-    if (!passes && !(event.shiftKey && event.key === "Enter")) event.stopPropagation();
-  });
+  root.addEventListener("keydown", keepKey);
 
   let waiting = null;
   const heard = () => {
@@ -144,13 +139,6 @@ function cells(model, box, answer) {
     commit.textContent = model.get("committed") ? "✓ That is my prediction" : "That is my prediction";
     commit.setAttribute("aria-disabled", model.get("committed")); // not `disabled`, which would lose the focus
   };
-}
-
-function make(name, className = "", text = "") {
-  const element = document.createElement(name);
-  if (className) element.className = className;
-  if (text) element.textContent = text;
-  return element;
 }
 
 /** Text in which what stands between back-ticks is code, as nodes. */

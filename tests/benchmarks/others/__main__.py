@@ -5,7 +5,6 @@ takes some minutes; a run takes about three. The table is kept in ``tests/benchm
 """
 
 import argparse
-import os
 import platform
 import shutil
 import statistics
@@ -19,6 +18,7 @@ import torch
 from tests.benchmarks.others import nbgrader_course, otter_course, ours
 from tests.benchmarks.others.environments import CommandFailed, environment, version
 from tests.benchmarks.others.work import WrongMarks, submissions
+from workbook.grading.executors import usable_cores
 
 RESULTS = Path(__file__).parents[1] / "OTHERS.md"
 CLASS = 200  # submissions of the class that all are compared on
@@ -119,7 +119,7 @@ def table(own: list[Row], others: list[Row]) -> str:
 
 def report(own: list[Row], others: list[Row]) -> str:
     """Return the whole page."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = usable_cores()
     machine = f"{cores} cores, Python {platform.python_version()}, torch {torch.__version__.partition('+')[0]}"
     return f"""# Beside other graders
 

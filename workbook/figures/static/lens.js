@@ -1,9 +1,8 @@
-// The mask lens: a grid to click in, and three panels that follow one of its rows. Joined behind grid.js.
+// The mask lens: a grid to click in, and three panels that follow one of its rows. Joined behind widget.js and grid.js.
 //
 // Numbers and words come from Python, for every row at once, so that a change of row needs no answer from the kernel. What
 // changes is changed in place: elements are made once.
 
-const PATIENCE = 2000; // milliseconds, after which a kernel that has not answered is remarked upon
 const MOVES = ["change", "pointerup", "keyup"]; // what a control fires when somebody has moved it
 const [LETTER, NARROWEST] = [7, 180]; // pixels: a letter of a number on a bar, and the room for all bars
 
@@ -97,7 +96,7 @@ function render({ model, el }) {
   function ask(message) {
     model.send(message);
     clearTimeout(waiting);
-    waiting = setTimeout(() => say(problem, "No answer from the kernel yet: if it is not busy, run this cell again."), PATIENCE);
+    waiting = setTimeout(() => say(problem, NO_ANSWER), PATIENCE);
   }
   function heard() {
     clearTimeout(waiting);
@@ -176,12 +175,6 @@ function lookAfterBox(el, moved) {
     box?.removeEventListener("keydown", keepKey);
     for (const kind of MOVES) box?.removeEventListener(kind, answer);
   };
-}
-
-// JupyterLab has a command for nearly every key: "x" would cut the cell, the lens and all. Shift+Enter stays its own.
-function keepKey(event) {
-  const passes = event.altKey || event.ctrlKey || event.metaKey || ["Tab", "Escape"].includes(event.key);
-  if (!passes && !(event.shiftKey && event.key === "Enter")) event.stopPropagation();
 }
 
 function panel(number, word, note = "") {
@@ -278,12 +271,6 @@ function arrows(size) {
   };
 }
 
-function make(name, className = "", text = "") {
-  const element = document.createElement(name);
-  if (className) element.className = className;
-  if (text) element.textContent = text;
-  return element;
-}
 
 function svgElement(name, attributes) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", name);
