@@ -88,11 +88,11 @@ def test_the_sandbox_holds_no_file_but_what_the_runner_needs(inside: Worker) -> 
     assert seen(inside, "found = sorted(os.listdir('/'))") == [
         *["dev", "grading", "lib", "lib64", "packages", "proc", "python", "sys", "tmp"]
     ]
-    assert seen(inside, "found = [os.listdir(place) for place in ('/tmp', '/grading', '/sys', '/python')]") == [
+    assert seen(inside, "found = [sorted(os.listdir(place)) for place in ('/tmp', '/grading', '/sys', '/python')]") == [
         [],
-        ["confinement.py", "runner.py"],
+        ["confinement.py", "runner.py", "straight.py"],
         ["devices"],
-        ["lib", "bin"],
+        ["bin", "lib"],
     ]
     assert seen(inside, "found = sorted(os.listdir('/dev'))") == ["full", "null", "random", "urandom", "zero"]
     # An empty folder over what is installed there, or none: Debian's Python has its packages elsewhere.

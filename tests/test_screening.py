@@ -34,6 +34,13 @@ def noted(source: str | bytes) -> tuple[str, ...]:
         ('from importlib import import_module\nimport_module("gc")', ("gc", "importlib")),
         ('__builtins__.__import__("o" + "s")', ("__import__",)),
         ("__import__(name=x)", ("__import__",)),
+        ('__ｉmport__("os")', ("os",)),
+        ("x = 1 # coding\nfrom math import pi; import os", ("os",)),
+        ("import math as m, os", ("os",)),
+        ("import mathematics", ("mathematics",)),
+        ("import math, \\\n os", ("os",)),
+        ("from math import pi #\rimport os", ("os",)),
+        ("from math import pi #\u2028import os", ()),
         ('eval("1")\nf()()\n(lambda: 1)()', ()),
         ('"import os"  # import sys', ()),
         ("import os\nreturn return", ()),
@@ -62,7 +69,7 @@ def test_the_answers_and_the_untouched_files_are_not_noted() -> None:
 
 
 def test_several_files_are_noted_together_and_one_that_does_not_parse_hides_no_other() -> None:
-    files = {"warmup": b"import sys, os", "padding": b"(", "causal": b"import gc", "sdpa": b"-" * 60_000 + b"1"}
+    files = {"warmup": b"import sys, os", "padding": b"(", "causal": b"import gc", "sdpa": b"-" * 60_000 + b"import"}
     assert noted_imports(files) == ("(sdpa.py:not-screened)", "gc", "os", "sys")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 program: Any = sys.modules["__main__"]
-PARTS = {"cases", "copies", "properties", "small", "large"}
+PARTS = {"cases", "trials", "properties", "small", "large"}
 
 
 def tensors(value):
@@ -16,6 +16,8 @@ def tensors(value):
         yield from (leaf for item in value.values() for leaf in tensors(item))
     elif isinstance(value, list | tuple):
         yield from (leaf for item in value for leaf in tensors(item))
+    elif isinstance(value, program.Trial):
+        yield from tensors(vars(value))
 
 
 def invert_mask(mask):

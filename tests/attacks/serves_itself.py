@@ -15,7 +15,8 @@ while True:
     except EOFError:
         os._exit(0)
     reply = program.Returned(None)
-    if message["do"] == "run":
-        reply = [program.Returned(call[0][0]) for call in program.QUESTIONS[message["name"]]["cases"]]
-    elif message["do"] == "measure":
-        reply = [program.Measured(kind, None) for kind, _ in program.QUESTIONS[message["name"]]["properties"]]
+    for name in message.get("functions", ()):
+        asked = program.QUESTIONS[f"{message['topic']}.{name}"]
+        reply = [program.Returned(call[0][0]) for call in asked["cases"]]
+        if message["do"] == "measure":
+            reply = [program.Measured(kind, None) for kind, _ in asked["properties"]]

@@ -43,7 +43,7 @@ from workbook.specs import spec as find_spec
 SOURCES = (
     "conventions.py",
     *(f"specs/{name}.py" for name in ("__init__", "specification", *course.TOPICS)),
-    *(f"grading/{name}.py" for name in ("judge", "verdict", "runner", "worker", "sandbox", "confinement")),
+    *(f"grading/{name}.py" for name in ("judge", "verdict", "runner", "worker", "sandbox", "confinement", "straight")),
 )
 
 

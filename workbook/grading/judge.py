@@ -75,7 +75,7 @@ class Here:
     classes: Mapping[str, type] = field(default_factory=dict)
 
     def outcomes(self, spec: Spec, cases: Sequence[Case]) -> tuple[Outcome, ...]:
-        return tuple(runner.run(self.function, spec.name, runner.recast(case.call, self.classes)) for case in cases)
+        return tuple(runner.run(self.function, spec.name, runner.Trial(case.call), self.classes) for case in cases)
 
     def measured(self, spec: Spec, properties: Sequence[Property], small: Case, large: Case) -> tuple[Measured, ...]:
         calls = runner.recast((small.call, large.call), self.classes)

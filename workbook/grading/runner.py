@@ -28,7 +28,6 @@ from typing import Any
 
 import torch
 from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -45,13 +44,14 @@ MAX_HEADER_BYTES = 4_096
 MAX_NUMBER = 10**9
 HUGE_PAGE = 2 << 20
 MAX_TENSOR_BYTES = 64 << 20
-#: The kinds of numbers that travel; the judge can compare and print each of them.
+#: The kinds of numbers that travel, and what safetensors calls them; the judge can compare and print each of them.
 # fmt: off
-DTYPES = frozenset((
-    torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64,
-    torch.float16, torch.bfloat16, torch.float32, torch.float64,
-))
+SAFETENSORS = {
+    torch.bool: "BOOL", torch.uint8: "U8", torch.int8: "I8", torch.int16: "I16", torch.int32: "I32", torch.int64: "I64",
+    torch.float16: "F16", torch.bfloat16: "BF16", torch.float32: "F32", torch.float64: "F64",
+}
 # fmt: on
+DTYPES = frozenset(SAFETENSORS)
 
 Tree = Any  # None, bool, int, float, str, torch.dtype, Tensor, Unfit, or a tuple, list, dict or NamedTuple of trees
 
@@ -111,6 +111,17 @@ class Measured:
     gradients: Tree = None
 
 
+@functools.cache
+def beside(name: str) -> types.ModuleType:
+    """Return a module that lies beside this file: ``confinement`` or ``straight``. In the sandbox they are no package."""
+    spec = importlib.util.spec_from_file_location(name, os.path.join(os.path.dirname(__file__), f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 # --- calling ---------------------------------------------------------------------------------------------------------
 
 
@@ -153,13 +164,17 @@ def asked(mask_function: Any, indices: Sequence[Tensor]) -> Any:
     said = mask_function(*indices)
     if type(said) is not Tensor:
         return said
-    shape = torch.broadcast_shapes(*(index.shape for index in indices))
+    shape = _together(*(index.shape for index in indices))
     try:
         return said.expand(shape)
     except RuntimeError:
         raise ValueError(
             f"the mask function's answer has the shape {list(said.shape)}, which does not broadcast to {list(shape)}"
         ) from None
+
+
+#: The shape that several broadcast to; torch's own takes longer than most mask functions.
+_together = functools.lru_cache(torch.broadcast_shapes)
 
 
 def _kind_of(value: Any) -> str:
@@ -186,7 +201,7 @@ def as_function(value: Any) -> Any:
 
     It takes its arguments by place or by name, and no others.
     """
-    if isinstance(value, Tensor) or getattr(value, "_fields", None) != ("function", "tensors"):
+    if isinstance(value, Tensor) or not _names_function(value):
         return value
     name, tensors = value.function, value.tensors
     if name in MASK_FUNCTIONS:
@@ -331,12 +346,72 @@ MODELS: dict[str, Callable[..., Tensor]] = {
 }
 
 
-def run(function: Callable[..., Any], name: str, call: Call, copy: Call | None = None) -> Outcome:
-    """Call ``function`` on a copy of the inputs, made here unless it is given; return what came of it, as plain values."""
-    copy = fresh(call) if copy is None else copy
+class Trial:
+    """A call to be tried once: a copy of its inputs, which notices what is done to them.
+
+    Most of what is asked before and after is asked here, so that a child, which has its trials from its birth, need not.
+    """
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._copy = fresh(call)
+        arguments, keywords, _ = call
+        self._plain = not any(_names_function(item) for item in (*arguments, *keywords.values()))
+        self._classes = {type(item).__name__ for item in _containers(call) if hasattr(item, "_fields")}
+        self._fixed = not any(isinstance(item, list | dict) for item in _containers((arguments, *keywords.values())))
+        self._watched = [_Watched(leaf) for leaf in leaves(self._copy) if isinstance(leaf, Tensor)]
+
+    def made(self, function: Callable[..., Any], classes: Mapping[str, type]) -> Tree:
+        """Call ``function``, whose file may have NamedTuple ``classes`` of its own, and return its answer as plain values."""
+        arguments, keywords, indices = recast(self._copy, classes) if self._classes & classes.keys() else self._copy
+        if self._plain and not indices:
+            return plain(function(*arguments, **keywords))
+        return plain(invoke(function, arguments, keywords, indices))
+
+    def changed(self) -> int | None:
+        """Return the number of the first input, from 1, that is not what it was, or ``None``: arguments, keywords, indices."""
+        if self._fixed and all(watched.rests() for watched in self._watched):
+            return None
+        return _changed_input(self._call, self._copy)
+
+
+class _Watched:
+    """A tensor and its bytes: comparing those is quicker than ``torch.equal``, and NaN equals itself."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._tensor = tensor
+        self._place, self._shape, self._memory = tensor.data_ptr(), tensor.shape, None
+        if tensor.device.type == "cpu":
+            self._memory = (tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
+            self._bytes = self._memory.tobytes()
+
+    def rests(self) -> bool:
+        """Whether it is surely as it was."""
+        return (
+            self._memory is not None
+            and self._tensor.data_ptr() == self._place
+            and self._tensor.shape == self._shape
+            and self._memory.tobytes() == self._bytes
+        )
+
+
+def _names_function(value: Any) -> bool:
+    return getattr(value, "_fields", None) == ("function", "tensors")
+
+
+def _containers(value: Any) -> Iterator[Any]:
+    """Yield every tuple, list and dict of nested inputs."""
+    if isinstance(value, tuple | list | dict):
+        yield value
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _containers(item)
+
+
+def run(function: Callable[..., Any], name: str, trial: Trial, classes: Mapping[str, type]) -> Outcome:
+    """Call ``function`` once; return what came of it, as plain values. ``classes`` are its file's NamedTuples, by name."""
     try:
-        value = invoke(function, *copy)
-        return Returned(plain(value), _changed_input(call, copy))
+        value = trial.made(function, classes)
+        return Returned(value, trial.changed())
     except KeyboardInterrupt:  # the learner's own Ctrl-C in a notebook
         raise
     except BaseException as error:
@@ -400,6 +475,8 @@ def file_of(function: Callable[..., Any]) -> str | None:
 
 def plain(value: Any) -> Tree:
     """Return ``value`` with each tensor as a detached, contiguous copy, and a description where one may not travel."""
+    if type(value) is Tensor:  # as most are
+        return _plain_tensor(value)
     nodes = 0
 
     def walk(item: Any, depth: int) -> Tree:
@@ -548,6 +625,9 @@ def work(function: Callable[..., Any], call: Call) -> tuple[int, int]:
 
 def _no_loop(function: Callable[..., Any], options: dict, small: Call, large: Call | None) -> Measured:
     assert large is not None  # the specification gives both sizes
+    if beside("straight").is_straight(function):
+        invoke(function, *fresh(large))  # which may raise
+        return Measured("no loop", None)
     for _ in range(2):  # what a first call fills in, such as a cache, is no loop: growth has to be seen twice
         operations, lines = zip(work(function, small), work(function, large), strict=True)
         if operations[1] <= operations[0] and lines[1] <= lines[0]:
@@ -600,6 +680,7 @@ class _ElsewhereByDefault(TorchFunctionMode):
     """Gives tensors made without ``device=`` to the meta device, as a second device that is always there.
 
     Single numbers stay on the CPU: on a GPU they may be mixed with tensors from anywhere, so they are no mistake.
+    Where the call passes ``device``, it follows the tensors that are surely there: made with that very object, or of such.
     """
 
     # fmt: off
@@ -610,8 +691,29 @@ class _ElsewhereByDefault(TorchFunctionMode):
     ))
     # fmt: on
 
+    def __init__(self, call: Call) -> None:
+        super().__init__()
+        self._wanted = call[1].get("device")
+        self._there = {id(leaf): leaf for leaf in leaves(call) if isinstance(leaf, Tensor)}
+
+    def all_there(self, result: Any) -> bool:
+        """Whether every tensor of a result was made there, or of tensors that all were."""
+        return all(id(leaf) in self._there for leaf in leaves(result) if isinstance(leaf, Tensor))
+
     def __torch_function__(self, function: Any, kinds: Any, arguments: Any = (), keywords: Any = None) -> Any:
-        keywords = dict(keywords or {})
+        result = self._called(function, arguments, dict(keywords or {}))
+        if self._wanted is not None and isinstance(result, Tensor):
+            given = leaves((arguments, keywords or {}))
+            places = [item for item in given if isinstance(item, str | torch.device)]
+            tensors = [item for item in given if isinstance(item, Tensor)]
+            named = len(places) == 1 and places[0] is self._wanted
+            if self.all_there(tensors) and (named if places or not tensors else function is not Tensor.cpu):
+                self._there[id(result)] = result
+            else:  # it may be one of them, changed in place
+                self._there.pop(id(result), None)
+        return result
+
+    def _called(self, function: Any, arguments: Any, keywords: dict[str, Any]) -> Any:
         places = [item for item in (*arguments[1:], keywords.get("device")) if isinstance(item, str)]
         if function is Tensor.cpu or (function is Tensor.to and places == ["cpu"]):
             return arguments[0].to("meta")  # the CPU by name: on a GPU that is elsewhere
@@ -635,7 +737,8 @@ def _device_of(function: Callable[..., Any], call: Call) -> Measured:
     """Judge device handling on a machine with one device, by letting `meta` play the second.
 
     First on CPU inputs while new tensors go to `meta` unless told otherwise; a second try on `meta` inputs clears whoever
-    moves a new tensor to the inputs' device afterwards. Errors from reading a meta tensor's values prove nothing.
+    moves a new tensor to the inputs' device afterwards. Errors from reading a meta tensor's values prove nothing. Where all
+    that the first try made went to the device that was asked for, the second is spared: on `meta`, torch is slow.
     """
 
     def inputs(device: str) -> Call:
@@ -647,11 +750,11 @@ def _device_of(function: Callable[..., Any], call: Call) -> Measured:
         return Measured("device", place and place.replace(ELSEWHERE, f"the result is not on {wanted}"))
 
     here = inputs("cpu")  # made before the mode is entered, which would take them elsewhere, too
-    with _ElsewhereByDefault():
-        first = _where(function, here, "cpu")
-    if first is None and "device" not in call[1]:
+    with _ElsewhereByDefault(here) as elsewhere:
+        first, result = _where(function, here, "cpu")
+    if first is None and ("device" not in call[1] or elsewhere.all_there(result)):
         return found(None)
-    second = _where(function, inputs("meta"), "meta")
+    second, _ = _where(function, inputs("meta"), "meta")
     if "device" in call[1]:  # without tensor inputs only another device tells: what NumPy makes is always on the CPU
         return found(first if second == UNREADABLE else second)
     # `UNREADABLE` is no evidence: the other run decides, and two of them leave the learner unharmed.
@@ -662,8 +765,8 @@ def _device_of(function: Callable[..., Any], call: Call) -> Measured:
 UNREADABLE, ELSEWHERE = "unreadable", "elsewhere"
 
 
-def _where(function: Callable[..., Any], call: Call, device: str) -> str | None:
-    """Return ``None`` if the result is on ``device``, else what is wrong, ``ELSEWHERE`` or ``UNREADABLE``."""
+def _where(function: Callable[..., Any], call: Call, device: str) -> tuple[str | None, Any]:
+    """Return ``None`` if the result is on ``device``, else what is wrong, ``ELSEWHERE`` or ``UNREADABLE``; and the result."""
     try:
         result = invoke(function, *call)
     except KeyboardInterrupt:
@@ -671,11 +774,9 @@ def _where(function: Callable[..., Any], call: Call, device: str) -> str | None:
     except Exception as error:
         text = str(error).lower()
         two_met = "same device" in text or "expected device" in text or "on the expected device" in text
-        return "tensors on two devices met" if two_met else UNREADABLE
-    for leaf in leaves(result):
-        if isinstance(leaf, Tensor) and leaf.device.type != device:
-            return ELSEWHERE
-    return None
+        return "tensors on two devices met" if two_met else UNREADABLE, None
+    astray = any(isinstance(leaf, Tensor) and leaf.device.type != device for leaf in leaves(result))
+    return ELSEWHERE if astray else None, result
 
 
 def _vmap(function: Callable[..., Any], options: dict, small: Call, large: Call | None) -> Measured:
@@ -735,13 +836,14 @@ class Malformed(ValueError):
 
 def encode(message: dict[str, Any], tree: Tree = None) -> bytes:
     """Return one frame: two lengths, the message with its tree as JSON, the tree's tensors as safetensors."""
-    tensors: dict[str, list[Tensor]] = {}  # by dtype
+    tensors: dict[torch.dtype, list[bytes]] = {}
 
     def place(tensor: Tensor) -> list[Any]:
         """Line a tensor up behind those of its dtype: one long tensor a dtype is packed faster than many small ones."""
-        dtype = _NAMES_OF_DTYPES[tensor.dtype]
-        tensors.setdefault(dtype, []).append(tensor.detach().cpu().reshape(-1))
-        return [dtype, list(tensor.shape)]
+        dtype = tensor.dtype
+        here = (tensor.view(torch.int16) if dtype == torch.bfloat16 else tensor).numpy(force=True)
+        tensors.setdefault(dtype, []).append(here.tobytes())
+        return [_NAMES_OF_DTYPES[dtype], list(tensor.shape)]
 
     def tag(item: Any) -> Any:
         if isinstance(item, Returned):
@@ -775,8 +877,23 @@ def encode(message: dict[str, Any], tree: Tree = None) -> bytes:
         raise TypeError(f"{type(item).__name__} cannot cross the wire")
 
     text = json.dumps({**message, "tree": tag(tree)}).encode()
-    blob = save_tensors({dtype: torch.cat(parts) for dtype, parts in tensors.items()}) if tensors else b""
+    blob = _safetensors({dtype: b"".join(parts) for dtype, parts in tensors.items()}) if tensors else b""
     return HEADER.pack(len(text), len(blob)) + text + blob
+
+
+def _safetensors(lines: Mapping[torch.dtype, bytes]) -> bytes:
+    """Return one long tensor a dtype in the format safetensors: a length, a JSON header, the bytes.
+
+    The library's own ``save`` takes as long as three functions of a learner's; its ``load`` checks what is written here.
+    """
+    header, end = {}, 0
+    for dtype, line in lines.items():
+        start, end = end, end + len(line)
+        shape = [len(line) // dtype.itemsize]
+        header[_NAMES_OF_DTYPES[dtype]] = {"dtype": SAFETENSORS[dtype], "shape": shape, "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)  # so that the numbers lie at multiples of their size
+    return b"".join((len(text).to_bytes(8, "little"), text, *lines.values()))
 
 
 def decode(text: bytes, blob: bytes) -> tuple[dict[str, Any], Tree]:
@@ -952,43 +1069,40 @@ def prepare(connection: socket.socket) -> None:
     with contextlib.suppress(EOFError):
         while True:
             message, tree = decode(*receive(connection))
-            # Copies to run on, each of them once: made here, they cost the children nothing.
-            QUESTIONS[message["name"]] = {**tree, "copies": [fresh(call) for call in tree["cases"]]}
+            # Made here, they cost the children nothing; each of those runs its own copies of them, and once.
+            QUESTIONS[message["name"]] = {**tree, "trials": [Trial(call) for call in tree["cases"]]}
     gc.freeze()  # a child that collects garbage need not look at it, and so shares its memory
 
 
 def serve(connection: socket.socket) -> None:
-    """Answer frames about one submission until the parent hangs up: load a topic, run cases, measure properties."""
+    """Answer frames about one submission until the parent hangs up: load a topic, run cases, measure properties.
+
+    A topic is answered with one frame, and functions of a topic with one each, in order.
+    """
     topics: dict[str, types.ModuleType] = {}
     while True:
         message, tree = decode(*receive(connection))
-        topic, _, function_name = message["name"].partition(".")
-        reply: Tree
+        topic = message["topic"]
         if message["do"] == "load":
             try:
-                topics[topic] = load(
-                    f"workbook.exercises.{topic}", bytes(tree["source"].numpy().tobytes()), f"{topic}.py"
-                )
-                reply = Returned(None)
+                source = bytes(tree["source"].numpy().tobytes())
+                topics[topic] = load(f"workbook.exercises.{topic}", source, f"{topic}.py")
+                reply: Tree = Returned(None)
             except BaseException as error:
                 reply = raised(error, f"{topic}.py")
-        else:
-            function = undecorated(topics[topic], function_name)
+            connection.sendall(encode({}, reply))
+            continue
+        classes = named_tuples(topics[topic])
+        for name in message["functions"]:
+            function, asked = undecorated(topics[topic], name), QUESTIONS[f"{topic}.{name}"]
             if function is None:
-                reply = Raised(("AttributeError",), f"the file defines no function {function_name}")
+                reply = Raised(("AttributeError",), f"the file defines no function {name}")
+            elif message["do"] == "run":
+                reply = [run(function, f"{topic}.{name}", trial, classes) for trial in asked["trials"]]
             else:
-                asked, classes = QUESTIONS[message["name"]], named_tuples(topics[topic])
-                if message["do"] == "run":
-                    reply = _ran(function, message["name"], asked, classes)
-                else:
-                    calls = recast((asked["small"], asked["large"]), classes)
-                    reply = measure_all(function, asked["properties"], *calls)
-        connection.sendall(encode({}, reply))
-
-
-def _ran(function: Callable[..., Any], name: str, asked: dict[str, Any], classes: dict[str, type]) -> list[Outcome]:
-    pairs = zip(asked["cases"], asked["copies"], strict=True)
-    return [run(function, name, *recast(pair, classes)) for pair in pairs]
+                calls = recast((asked["small"], asked["large"]), classes)
+                reply = measure_all(function, asked["properties"], *calls)
+            connection.sendall(encode({}, reply))
 
 
 def named_tuples(module: types.ModuleType) -> dict[str, type]:
@@ -1001,6 +1115,7 @@ def named_tuples(module: types.ModuleType) -> dict[str, type]:
 
 
 OPEN_FILES = 64
+GARBAGE = 50_000  # objects between two collections: most submissions end before, and memory is bounded anyway
 
 
 def limit(memory: int, cpu_seconds: int, filtered: bool) -> None:
@@ -1041,9 +1156,10 @@ def become_child(connection: socket.socket, memory: int, cpu_seconds: int, progr
     os.closerange(4, 1024)
     limit(memory, cpu_seconds, bool(program))
     if LINUX and os.geteuid() == 0:
-        confinement().drop_capabilities()
+        beside("confinement").drop_capabilities()
     if program:
-        confinement().install(program)
+        beside("confinement").install(program)
+    gc.set_threshold(GARBAGE)
     with contextlib.suppress(EOFError, OSError):  # the parent has hung up: the submission is done
         serve(socket.socket(fileno=kept))
 
@@ -1089,8 +1205,9 @@ def warm_up() -> None:
     torch.softmax(torch.randn(2, 2, requires_grad=True), -1).sum().backward()
     torch.vmap(lambda row: row + 1)(torch.zeros(2, 2))
     torch.zeros(2, device="meta") + 1  # its first use imports sympy, which would cost every child 1.5 s
-    load_tensors(save_tensors({"0": torch.zeros(1)}))
+    load_tensors(_safetensors({torch.float32: bytes(4)}))
     importlib.import_module("jaxtyping")
+    beside("straight")
     shim = types.ModuleType("workbook")
     shim.exercise = lambda function: function  # type: ignore[attr-defined]
     shim.__getattr__ = _not_while_grading  # type: ignore[method-assign]
@@ -1124,18 +1241,6 @@ def _not_while_grading(name: str) -> Callable[..., Any]:
 LINUX = sys.platform == "linux"
 
 
-@functools.cache
-def confinement() -> types.ModuleType:
-    """Return the module beside this file that knows what Linux can deny a process."""
-    path = os.path.join(os.path.dirname(__file__), "confinement.py")
-    spec = importlib.util.spec_from_file_location("confinement", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def tried(program: str) -> str:
     """Return the program of the children's filter if a child can put itself under it, else nothing."""
     if not program:
@@ -1144,7 +1249,7 @@ def tried(program: str) -> str:
     if child == 0:
         status = 1
         try:
-            confinement().install(program)
+            beside("confinement").install(program)
             status = 0
         finally:
             os._exit(status)
@@ -1166,7 +1271,7 @@ def main(descriptor: str, how: str = "", program: str = "") -> None:
     if how == "--confined" and not program:
         sys.exit("the filter of system calls cannot be installed")
     if LINUX:
-        confinement().hide()  # before there is a child that could look into this process
+        beside("confinement").hide()  # before there is a child that could look into this process
     warm_up()
     gather_memory()
     control.sendall(COMMAND.pack(b"r", os.getpid(), 0, 0))

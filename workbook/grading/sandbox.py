@@ -1,7 +1,7 @@
 """Starts the warm process in bubblewrap: no network, no file but the interpreter and torch, nothing to write, no capability.
 
 What of this machine is in the sandbox, all of it read-only: the interpreter and its standard library, torch, jaxtyping,
-safetensors and what these require, the C libraries that all of them load, and two files of this package. Each lies at a
+safetensors and what these require, the C libraries that all of them load, and three files of this package. Each lies at a
 neutral place, so that no name of a user or a folder of theirs is told, and an environment inside the project brings
 nothing else of the project along.
 """
@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from workbook.grading import confinement, runner
+from workbook.grading import confinement
 
 IMPORTED = ("torch", "numpy", "jaxtyping", "safetensors")  # by the runner; numpy, since tensors become bytes through it
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
@@ -129,9 +129,8 @@ def _files() -> Mapping[str, str]:
         compiled.setdefault(folder, set()).update(modules)
     for folder, objects in compiled.items():
         files |= _libraries(interpreter, folder, objects, [Path(source) for source in files.values()])
-    for module in (runner, confinement):
-        path = Path(module.__file__ or "")
-        files[str(PROGRAMS / path.name)] = str(path)
+    for name in ("runner.py", "confinement.py", "straight.py"):
+        files[str(PROGRAMS / name)] = str(Path(__file__).with_name(name))
     return files
 
 

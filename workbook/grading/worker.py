@@ -7,7 +7,6 @@ it. How the warm process is started is the seam for a sandbox: ``Worker(launch=.
 import contextlib
 import hashlib
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -16,6 +15,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -219,23 +219,25 @@ class Child:
         self._worker = worker
         self._pid = pid
         self._connection = connection
+        self._inbox = _Inbox(connection)
         self.alive = True
 
     def ask(self, message: dict[str, Any], tree: Any, limit: float) -> Frame | Ended:
         """Send one frame and return the one that comes back, as ``send`` and ``answer`` do."""
-        self.send([runner.encode(message, tree)], limit)
+        self.send(runner.encode(message, tree), limit)
         return self.answer(limit)
 
-    def send(self, frames: Sequence[bytes], limit: float) -> None:
-        """Send frames, each of which is answered in turn; who has gone is found out when that is waited for."""
+    def send(self, frame: bytes, limit: float) -> None:
+        """Send a frame, which asks for one or several; who has gone is found out when those are waited for."""
         self._connection.settimeout(limit)
         with contextlib.suppress(OSError):
-            self._connection.sendall(b"".join(frames))
+            self._connection.sendall(frame)
 
     def answer(self, limit: float) -> Frame | Ended:
         """Return the next frame that comes back, or ``Ended`` if none does in time, after which the child is gone."""
         try:
-            return runner.receive(_Before(self._connection, time.monotonic() + limit))  # type: ignore[arg-type]
+            self._inbox.deadline = time.monotonic() + limit
+            return runner.receive(self._inbox)  # type: ignore[arg-type]
         except TimeoutError:
             self.end()
             return Ended(f"It was stopped after {limit:g} seconds: is there an endless loop?", timed_out=True)
@@ -254,23 +256,34 @@ class Child:
         return self._worker.end(self._pid)
 
 
-class _Before:
-    """A connection whose every read ends at one deadline, so that bytes sent one by one win no time."""
+class _Inbox:
+    """What a child sends, read in large pieces. Every read ends at one deadline: bytes sent one by one win no time."""
 
-    def __init__(self, connection: socket.socket, deadline: float) -> None:
+    deadline = 0.0
+
+    def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._deadline = deadline
+        self._piece = memoryview(b"")
 
-    def recv(self, length: int) -> bytes:
-        left = self._deadline - time.monotonic()
-        if left <= 0 or not select.select([self._connection], [], [], left)[0]:
-            raise TimeoutError
-        return self._connection.recv(length)
+    def recv(self, length: int) -> memoryview:
+        if not self._piece:
+            left = self.deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self._connection.settimeout(left)
+            self._piece = memoryview(self._connection.recv(1 << 18))
+        part, self._piece = self._piece[:length], self._piece[length:]
+        return part
 
 
 def function_seed(seed: int, spec: Spec) -> int:
     """Return the seed of one function's cases: no two functions draw alike, so that no input is another one's answer."""
-    return int.from_bytes(hashlib.sha256(f"{seed} {spec.name}".encode()).digest()[:8]) >> 1
+    return _function_seed(seed, spec.name)
+
+
+@lru_cache
+def _function_seed(seed: int, name: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:8]) >> 1
 
 
 def _question(exam: Examination) -> bytes:
@@ -374,8 +387,9 @@ class Submission:
             assert self._child is not None
             if self._child is not asked:
                 asked = self._child
-                messages = [{"do": what, "name": later.name} for later in specs[place:]]
-                asked.send([runner.encode(message) for message in messages], self._worker.time_limit)
+                functions = [later.function for later in specs[place:]]
+                message = {"do": what, "topic": spec.topic, "functions": functions}
+                asked.send(runner.encode(message), self._worker.time_limit)
             yield spec, self._child.answer(self._worker.time_limit)
 
     def _load(self, topic: str) -> Raised | Ended | None:
@@ -400,7 +414,7 @@ class Submission:
     def _load_into_child(self, topic: str) -> Returned | Raised | Ended:
         assert self._child is not None
         source = torch.frombuffer(bytearray(self._files[topic] or b"\n"), dtype=torch.uint8)
-        said = self._child.ask({"do": "load", "name": topic}, {"source": source}, self._worker.time_limit)
+        said = self._child.ask({"do": "load", "topic": topic}, {"source": source}, self._worker.time_limit)
         if isinstance(said, Ended):
             return said
         try:

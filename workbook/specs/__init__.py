@@ -35,6 +35,15 @@ def specs(topics: Iterable[str] | None = None) -> tuple[Spec, ...]:
     return tuple(spec for topic in TOPICS if topic in chosen for spec in _topic(topic))
 
 
+@cache
+def _named() -> dict[str, list[Spec]]:
+    found: dict[str, list[Spec]] = {}
+    for each in specs():
+        for name in (each.name, each.function):
+            found.setdefault(name, []).append(each)
+    return found
+
+
 def spec(name: str) -> Spec:
     """Return the specification of ``"topic.function"``, or of ``"function"`` where only one topic has it.
 
@@ -43,7 +52,7 @@ def spec(name: str) -> Spec:
     """
     if not isinstance(name, str):
         raise UnknownExercise(f"an exercise is named by a text such as 'padding.padding_mask', not by {name!r}")
-    matches = [spec for spec in specs() if name in (spec.name, spec.function)]
+    matches = _named().get(name, [])
     if len(matches) == 1:
         return matches[0]
     names = [spec.name for spec in specs()]
