@@ -15,6 +15,7 @@ import importlib.util
 import inspect
 import json
 import math
+import operator
 import os
 import signal
 import socket
@@ -230,24 +231,28 @@ def _straight_through(x: Tensor) -> Tensor:
 # Small language models of (input_ids, attention_mask), which the mask and the company of other sentences move or do not.
 
 
-def _logits(x: Tensor, allowed: Tensor, words: Tensor) -> Tensor:
-    scores = (x @ x.mT).masked_fill(~allowed, torch.finfo(x.dtype).min)
-    return (x + scores.softmax(dim=-1) @ x) @ words.T
+HEARD = 0.3  # how much each word that is heard weighs: little, so that no logit is large
 
 
-def _triangle(ids: Tensor) -> Tensor:
-    return torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool, device=ids.device).tril()
+def _logits(x: Tensor, is_heard: Tensor, words: Tensor) -> Tensor:
+    """A word's logits tell of itself and of all that is heard up to there, ``is_heard [batch, sequence]``."""
+    return x.add((x * is_heard[:, :, None]).cumsum(1), alpha=HEARD) @ words.T
 
 
 def _counting_reader(ids: Tensor, attention_mask: Tensor, words: Tensor, places: Tensor) -> Tensor:
-    """Is right in every company: padding is no key, and positions are counted over the real tokens."""
+    """Is right in every company: padding is not heard, and positions are counted over the real tokens."""
     x = words[ids] + places[(attention_mask.cumsum(1) - 1).clamp(min=0)]
-    return _logits(x, _triangle(ids) & (attention_mask == 1)[:, None, :], words)
+    return _logits(x, attention_mask == 1, words)
 
 
 def _reader(ids: Tensor, attention_mask: Tensor, words: Tensor, places: Tensor) -> Tensor:
-    x = words[ids] + places[torch.arange(ids.shape[1], device=ids.device)]
-    return _logits(x, _triangle(ids) & (attention_mask == 1)[:, None, :], words)
+    return _logits(words[ids] + places[: ids.shape[1]], attention_mask == 1, words)
+
+
+def _reader_of_both_sides(ids: Tensor, attention_mask: Tensor, words: Tensor) -> Tensor:
+    """Hears all that stands in its row, padding or not, before it and behind it."""
+    x = words[ids]
+    return x.add(x.sum(1, keepdim=True), alpha=HEARD) @ words.T
 
 
 def _nudged_reader(ids: Tensor, attention_mask: Tensor, words: Tensor, places: Tensor, nudges: Tensor) -> Tensor:
@@ -330,10 +335,8 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
 MODELS: dict[str, Callable[..., Tensor]] = {
     "counting reader": _counting_reader,
     "reader": _reader,
-    "blind reader": lambda ids, attention_mask, words: _logits(words[ids], _triangle(ids), words),
-    "blind reader of both sides": lambda ids, attention_mask, words: _logits(
-        words[ids], torch.ones_like(_triangle(ids)), words
-    ),
+    "blind reader": lambda ids, attention_mask, words: _logits(words[ids], torch.ones_like(ids), words),
+    "blind reader of both sides": _reader_of_both_sides,
     "nudged reader": _nudged_reader,
     "neighbourly reader": _neighbourly_reader,
     "reader to the left": _reader_to_the_left,
@@ -354,23 +357,34 @@ class Trial:
 
     def __init__(self, call: Call) -> None:
         self._call = call
-        self._copy = fresh(call)
         arguments, keywords, _ = call
-        self._plain = not any(_names_function(item) for item in (*arguments, *keywords.values()))
-        self._classes = {type(item).__name__ for item in _containers(call) if hasattr(item, "_fields")}
-        self._fixed = not any(isinstance(item, list | dict) for item in _containers((arguments, *keywords.values())))
+        inputs = (*arguments, *keywords.values())
+        self._plain = not any(_names_function(item) for item in inputs)
+        self._classes = {type(item).__name__ for item in _containers(inputs) if hasattr(item, "_fields")}
+        self._fixed = not any(isinstance(item, dict) for item in _containers(inputs))
+        self._take(fresh(call))
         self._watched = [_Watched(leaf) for leaf in leaves(self._copy) if isinstance(leaf, Tensor)]
+
+    def _take(self, copy: Call) -> None:
+        self._copy = copy
+        # A list may lose its tensors while they stay as they were.
+        self._lists = [(item, list(item)) for item in _containers(copy) if isinstance(item, list)]
 
     def made(self, function: Callable[..., Any], classes: Mapping[str, type]) -> Tree:
         """Call ``function``, whose file may have NamedTuple ``classes`` of its own, and return its answer as plain values."""
-        arguments, keywords, indices = recast(self._copy, classes) if self._classes & classes.keys() else self._copy
+        if self._classes & classes.keys():
+            self._take(recast(self._copy, classes))
+        arguments, keywords, indices = self._copy
         if self._plain and not indices:
             return plain(function(*arguments, **keywords))
         return plain(invoke(function, arguments, keywords, indices))
 
     def changed(self) -> int | None:
         """Return the number of the first input, from 1, that is not what it was, or ``None``: arguments, keywords, indices."""
-        if self._fixed and all(watched.rests() for watched in self._watched):
+        same = self._fixed and all(
+            len(now) == len(before) and all(map(operator.is_, now, before)) for now, before in self._lists
+        )
+        if same and all(watched.rests() for watched in self._watched):
             return None
         return _changed_input(self._call, self._copy)
 

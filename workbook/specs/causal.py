@@ -2028,8 +2028,8 @@ def dependency_matrix(
 def _dependency_cases(rng: torch.Generator) -> list[Case]:
     # Tame numbers: no softmax is so sure of itself that a gradient comes near 0.
     def weights() -> tuple[Tensor, Tensor, Tensor]:
-        query, key, value = (normal(rng, 4, 4).clamp(-2, 2) / 4 for _ in range(3))
-        return query, key, value + torch.eye(4)
+        query, key, value = (normal(rng, 2, 2).clamp(-2, 2) / 4 for _ in range(3))
+        return query, key, value + torch.eye(2)
 
     def case(about: str, function: str, x: Tensor, *tensors: Tensor) -> Case:
         return Case(about, (FunctionArgument(function, tensors), x))
@@ -2054,16 +2054,16 @@ def _dependency_cases(rng: torch.Generator) -> list[Case]:
         case("attention that skips the word itself", "attention", axes, strangers, *(torch.eye(2),) * 3),
         case("a past that is detached", "detached past", steps),
         case("a value that hides its gradient", "straight through", steps.flip(0)),
-        case("output components that cancel", "word by word", torch.zeros(4, 4), rows_cancel),
-        case("input components that cancel", "word by word", torch.zeros(4, 3), rows_cancel.T.contiguous()),
+        case("output components that cancel", "word by word", torch.zeros(3, 4), rows_cancel),
+        case("input components that cancel", "word by word", torch.zeros(3, 3), rows_cancel.T.contiguous()),
         case("layer norm", "layer norm", centred),
         case("one component of three", "word by word", words(3, 4), middle),
         case("a faint dependence", "word by word", steps, torch.full((3, 2), 6e-5)),
-        case("negative weights", "word by word", steps, torch.full((3, 5), -0.5)),
-        case("causal attention", "attention", words(4, 4), triangle, *weights()),
-        case("attention with holes", "attention", words(5, 4), holes, *weights()),
-        case("two layers with a window of 2", "two layers of attention", words(4, 4), window, *weights()),
-        case("the previous word", "previous word", words(5, 3), normal(rng, 1, 3)),
+        case("negative weights", "word by word", steps, torch.full((3, 2), -0.5)),
+        case("causal attention", "attention", words(4, 2), triangle, *weights()),
+        case("attention with holes", "attention", words(5, 2), holes, *weights()),
+        case("two layers with a window of 2", "two layers of attention", words(4, 2), window, *weights()),
+        case("the previous word", "previous word", words(5, 2), normal(rng, 1, 2)),
         case("a running sum in float64", "running sum", words(3, 2, torch.float64)),
         case("a single position", "running sum", words(1, 3)),
     ]
