@@ -21,6 +21,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 import traceback
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -1091,7 +1092,8 @@ def prepare(connection: socket.socket) -> None:
 def serve(connection: socket.socket) -> None:
     """Answer frames about one submission until the parent hangs up: load a topic, run cases, measure properties.
 
-    A topic is answered with one frame, and functions of a topic with one each, in order.
+    A topic is answered with one frame, and functions of a topic with one each, in order. Several go off together: each time
+    the parent is woken costs as much as a function.
     """
     topics: dict[str, types.ModuleType] = {}
     while True:
@@ -1106,7 +1108,7 @@ def serve(connection: socket.socket) -> None:
                 reply = raised(error, f"{topic}.py")
             connection.sendall(encode({}, reply))
             continue
-        classes = named_tuples(topics[topic])
+        classes, frames, sent_at = named_tuples(topics[topic]), [], time.monotonic()
         for name in message["functions"]:
             function, asked = undecorated(topics[topic], name), QUESTIONS[f"{topic}.{name}"]
             if function is None:
@@ -1116,7 +1118,10 @@ def serve(connection: socket.socket) -> None:
             else:
                 calls = recast((asked["small"], asked["large"]), classes)
                 reply = measure_all(function, asked["properties"], *calls)
-            connection.sendall(encode({}, reply))
+            frames.append(encode({}, reply))
+            if time.monotonic() - sent_at > HELD_BACK or name == message["functions"][-1]:
+                connection.sendall(b"".join(frames))
+                frames, sent_at = [], time.monotonic()
 
 
 def named_tuples(module: types.ModuleType) -> dict[str, type]:
@@ -1128,6 +1133,7 @@ def named_tuples(module: types.ModuleType) -> dict[str, type]:
     }
 
 
+HELD_BACK = 0.05  # seconds that an answer may wait for others to go off with
 OPEN_FILES = 64
 GARBAGE = 50_000  # objects between two collections: most submissions end before, and memory is bounded anyway
 

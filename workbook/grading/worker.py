@@ -30,6 +30,7 @@ from workbook.grading.verdict import Verdict
 from workbook.specs.specification import Spec
 
 TIME_LIMIT = 10.0  # seconds of wall-clock for one request about one function
+PATIENCE = 1.0  # seconds without any answer from several functions, after which each is asked alone, and has its time
 MEMORY_LIMIT = 2 << 30  # bytes beyond what torch itself maps
 KEPT_VERDICTS = 10_000  # of about 2 KB
 START_LIMIT = 120.0  # seconds for the warm process to import torch
@@ -376,21 +377,29 @@ class Submission:
     def _asked(self, what: str, specs: Sequence[Spec]) -> Iterator[tuple[Spec, Frame | Ended]]:
         """Yield what the child says of each function.
 
-        It is asked all at once, so that it need not wait to be asked on; when it is lost, the next one is asked the rest.
+        It is asked all at once, and answers several together. If it is lost over them, whose fault that was is found out by
+        asking the others one at a time.
         """
-        asked = None
-        for place, spec in enumerate(specs):
-            failed = self._load(spec.topic)
+        left, at_once = list(specs), True
+        while left:
+            failed = self._load(left[0].topic)
             if failed is not None:  # it was loaded once, and will not load again in the child that replaces the first
-                yield spec, failed if isinstance(failed, Ended) else Ended(_import_fault(failed))
+                yield left.pop(0), failed if isinstance(failed, Ended) else Ended(_import_fault(failed))
                 continue
-            assert self._child is not None
-            if self._child is not asked:
-                asked = self._child
-                functions = [later.function for later in specs[place:]]
-                message = {"do": what, "topic": spec.topic, "functions": functions}
-                asked.send(runner.encode(message), self._worker.time_limit)
-            yield spec, self._child.answer(self._worker.time_limit)
+            child = self._child
+            assert child is not None
+            asked = left[:] if at_once else left[:1]
+            message = {"do": what, "topic": asked[0].topic, "functions": [spec.function for spec in asked]}
+            child.send(runner.encode(message), self._worker.time_limit)
+            for spec in asked:
+                several = spec is not asked[-1]
+                said = child.answer(min(self._worker.time_limit, PATIENCE) if several else self._worker.time_limit)
+                if isinstance(said, Ended) and several:
+                    at_once = False
+                    break
+                yield left.pop(0), said
+                if not child.alive:
+                    break
 
     def _load(self, topic: str) -> Raised | Ended | None:
         """See that a living child has loaded the topic; a file that fails costs its functions once, not once each."""
