@@ -400,7 +400,7 @@ SOURCES: dict[str, tuple[bytes, str]] = {
     "a text that is formatted in itself": (b"x = f'" + b'{f"' * 100 + b'"}' * 100 + b"'\n" + RIGHT.encode(), "raised"),
     "an annotation that ends the process": (
         b"def invert_mask(mask: __import__('os')._exit(0)): return ~mask\n",
-        "raised",
+        "passed",  # it is never looked at
     ),
     "a decorator that ends the process": (b"@__import__('os')._exit\n" + RIGHT.encode(), "raised"),
     "a module that answers for every name": (b"def __getattr__(name): return lambda mask: mask\n", "wrong"),

@@ -17,7 +17,7 @@ def tensors(value):
     elif isinstance(value, list | tuple):
         yield from (leaf for item in value for leaf in tensors(item))
     elif isinstance(value, program.Trial):
-        yield from tensors(vars(value))
+        yield from tensors([getattr(value, name) for name in program.Trial.__slots__])
 
 
 def invert_mask(mask):

@@ -7,6 +7,7 @@ library alone. The warm process loads this file by its path, since ``workbook`` 
 import base64
 import ctypes
 import errno
+import functools
 import importlib.util
 import os
 import sys
@@ -137,16 +138,20 @@ def drop_capabilities() -> None:
     # Version 3 of the header, this process; effective, permitted and inheritable, low and high words.
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
     data = (ctypes.c_uint32 * 6)()
-    library = ctypes.CDLL(None, use_errno=True)
-    _checked(library.capget(header, data))
+    _checked(_libc().capget(header, data))
     kept = data[1] & (1 << CAP_DAC_READ_SEARCH)
     data[:] = [kept, kept, 0, 0, 0, 0]
-    _checked(library.capset(header, data))
+    _checked(_libc().capset(header, data))
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def _prctl(option: int, *arguments: object) -> None:
     numbers = [ctypes.c_ulong(item) if isinstance(item, int) else item for item in arguments]
-    _checked(ctypes.CDLL(None, use_errno=True).prctl(option, *numbers, *[ctypes.c_ulong(0)] * (4 - len(numbers))))
+    _checked(_libc().prctl(option, *numbers, *[ctypes.c_ulong(0)] * (4 - len(numbers))))
 
 
 def _checked(result: int) -> None:

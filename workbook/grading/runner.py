@@ -5,6 +5,8 @@ forks a child per submission (see ``worker.py``). It therefore imports the stand
 and nothing of this package: a child that holds no specification cannot give one away.
 """
 
+import __future__
+
 import builtins
 import collections
 import contextlib
@@ -55,7 +57,9 @@ SAFETENSORS = {
 # fmt: on
 DTYPES = frozenset(SAFETENSORS)
 
-Tree = Any  # None, bool, int, float, str, torch.dtype, Tensor, Unfit, or a tuple, list, dict or NamedTuple of trees
+#: None, bool, int, float, str, torch.dtype, Tensor, Unfit, or a tuple, list, dict or NamedTuple of trees; a generator is
+#: sent as a list.
+Tree = Any
 
 
 @dataclass(frozen=True)
@@ -242,8 +246,13 @@ def _logits(x: Tensor, is_heard: Tensor, words: Tensor) -> Tensor:
 
 def _counting_reader(ids: Tensor, attention_mask: Tensor, words: Tensor, places: Tensor) -> Tensor:
     """Is right in every company: padding is not heard, and positions are counted over the real tokens."""
-    x = words[ids] + places[(attention_mask.cumsum(1) - 1).clamp(min=0)]
+    x = words[ids] + places[_counted(attention_mask)]
     return _logits(x, attention_mask == 1, words)
+
+
+def _counted(attention_mask: Tensor) -> Tensor:
+    """Return how many real tokens stand before each place."""
+    return (attention_mask.cumsum(1) - 1).clamp(min=0)
 
 
 def _reader(ids: Tensor, attention_mask: Tensor, words: Tensor, places: Tensor) -> Tensor:
@@ -258,9 +267,9 @@ def _reader_of_both_sides(ids: Tensor, attention_mask: Tensor, words: Tensor) ->
 
 def _nudged_reader(ids: Tensor, attention_mask: Tensor, words: Tensor, places: Tensor, nudges: Tensor) -> Tensor:
     """Is off by ``nudges [place, vocabulary]`` in sentences that were padded."""
-    count = (attention_mask.cumsum(1) - 1).clamp(min=0)
-    padded = (attention_mask == 0).any(dim=1)[:, None, None]
-    return torch.where(padded, nudges[count], 0) + _counting_reader(ids, attention_mask, words, places)
+    count, is_real = _counted(attention_mask), attention_mask == 1
+    logits = _logits(words[ids] + places[count], is_real, words)
+    return torch.where(is_real.all(1)[:, None, None], logits, logits + nudges[count])
 
 
 def _neighbourly_reader(ids: Tensor, attention_mask: Tensor, words: Tensor, places: Tensor) -> Tensor:
@@ -356,58 +365,53 @@ class Trial:
     Most of what is asked before and after is asked here, so that a child, which has its trials from its birth, need not.
     """
 
+    __slots__ = ("_call", "_classes", "_copy", "_fixed", "_lists", "_plain", "_watched")
+
     def __init__(self, call: Call) -> None:
         self._call = call
         arguments, keywords, _ = call
         inputs = (*arguments, *keywords.values())
         self._plain = not any(_names_function(item) for item in inputs)
         self._classes = {type(item).__name__ for item in _containers(inputs) if hasattr(item, "_fields")}
-        self._fixed = not any(isinstance(item, dict) for item in _containers(inputs))
         self._take(fresh(call))
-        self._watched = [_Watched(leaf) for leaf in leaves(self._copy) if isinstance(leaf, Tensor)]
+        tensors = [leaf for leaf in leaves(self._copy) if isinstance(leaf, Tensor)]
+        self._watched = []
+        for tensor in tensors:
+            if tensor.device.type == "cpu":
+                memory = (tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
+                self._watched.append((tensor, tensor.data_ptr(), tensor.shape, memory, memory.tobytes()))
+        has_dict = any(isinstance(item, dict) for item in _containers(inputs))
+        self._fixed = not has_dict and len(self._watched) == len(tensors)
 
     def _take(self, copy: Call) -> None:
         self._copy = copy
         # A list may lose its tensors while they stay as they were.
         self._lists = [(item, list(item)) for item in _containers(copy) if isinstance(item, list)]
 
-    def made(self, function: Callable[..., Any], classes: Mapping[str, type]) -> Tree:
-        """Call ``function``, whose file may have NamedTuple ``classes`` of its own, and return its answer as plain values."""
+    def made(self, function: Callable[..., Any], classes: Mapping[str, type]) -> Any:
+        """Return what ``function`` returns, whose file may have NamedTuple ``classes`` of its own."""
         if self._classes & classes.keys():
             self._take(recast(self._copy, classes))
         arguments, keywords, indices = self._copy
         if self._plain and not indices:
-            return plain(function(*arguments, **keywords))
-        return plain(invoke(function, arguments, keywords, indices))
+            return function(*arguments, **keywords)
+        return invoke(function, arguments, keywords, indices)
 
     def changed(self) -> int | None:
         """Return the number of the first input, from 1, that is not what it was, or ``None``: arguments, keywords, indices."""
-        same = self._fixed and all(
-            len(now) == len(before) and all(map(operator.is_, now, before)) for now, before in self._lists
-        )
-        if same and all(watched.rests() for watched in self._watched):
+        if self._rests():
             return None
         return _changed_input(self._call, self._copy)
 
-
-class _Watched:
-    """A tensor and its bytes: comparing those is quicker than ``torch.equal``, and NaN equals itself."""
-
-    def __init__(self, tensor: Tensor) -> None:
-        self._tensor = tensor
-        self._place, self._shape, self._memory = tensor.data_ptr(), tensor.shape, None
-        if tensor.device.type == "cpu":
-            self._memory = (tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
-            self._bytes = self._memory.tobytes()
-
-    def rests(self) -> bool:
-        """Whether it is surely as it was."""
-        return (
-            self._memory is not None
-            and self._tensor.data_ptr() == self._place
-            and self._tensor.shape == self._shape
-            and self._memory.tobytes() == self._bytes
-        )
+    def _rests(self) -> bool:
+        """Whether all is surely as it was. Bytes are compared: that is quicker than ``torch.equal``, and NaN equals itself."""
+        for now, before in self._lists:
+            if len(now) != len(before) or not all(map(operator.is_, now, before)):
+                return False
+        for tensor, place, shape, memory, content in self._watched:
+            if memory.tobytes() != content or tensor.data_ptr() != place or tensor.shape != shape:
+                return False
+        return self._fixed
 
 
 def _names_function(value: Any) -> bool:
@@ -422,10 +426,15 @@ def _containers(value: Any) -> Iterator[Any]:
             yield from _containers(item)
 
 
-def run(function: Callable[..., Any], name: str, trial: Trial, classes: Mapping[str, type]) -> Outcome:
-    """Call ``function`` once; return what came of it, as plain values. ``classes`` are its file's NamedTuples, by name."""
+def run(
+    function: Callable[..., Any], name: str, trial: Trial, classes: Mapping[str, type], copied: bool = True
+) -> Outcome:
+    """Call ``function`` once; return what came of it, as plain values, which are ``copied`` or to be read at once.
+
+    ``classes`` are its file's NamedTuples, by name.
+    """
     try:
-        value = trial.made(function, classes)
+        value = plain(trial.made(function, classes), copied)
         return Returned(value, trial.changed())
     except KeyboardInterrupt:  # the learner's own Ctrl-C in a notebook
         raise
@@ -488,10 +497,13 @@ def file_of(function: Callable[..., Any]) -> str | None:
     return code.co_filename if code else None
 
 
-def plain(value: Any) -> Tree:
-    """Return ``value`` with each tensor as a detached, contiguous copy, and a description where one may not travel."""
+def plain(value: Any, copied: bool = True) -> Tree:
+    """Return ``value`` with each tensor as a detached, contiguous copy, and a description where one may not travel.
+
+    Without ``copied`` a tensor may still be the very one: for who turns it into bytes at once.
+    """
     if type(value) is Tensor:  # as most are
-        return _plain_tensor(value)
+        return _plain_tensor(value, copied)
     nodes = 0
 
     def walk(item: Any, depth: int) -> Tree:
@@ -506,7 +518,7 @@ def plain(value: Any) -> Tree:
                 return Unfit("the number is too long", "int")
             return item
         if isinstance(item, Tensor):
-            return _plain_tensor(item)
+            return _plain_tensor(item, copied)
         if isinstance(item, dict):
             return {str(key)[:MAX_TEXT]: walk(entry, depth + 1) for key, entry in list(item.items())[:MAX_NODES]}
         if type(item) is list:
@@ -522,7 +534,17 @@ def plain(value: Any) -> Tree:
     return walk(value, 0)
 
 
-def _plain_tensor(tensor: Tensor) -> Tree:
+def _plain_tensor(tensor: Tensor, copied: bool) -> Tree:
+    if (
+        type(tensor) is Tensor
+        and tensor.dtype in DTYPES
+        and tensor.is_cpu
+        and tensor.layout is torch.strided
+        and tensor.numel() <= MAX_ELEMENTS
+        and not (tensor.requires_grad or tensor.is_nested or tensor.is_neg())
+    ):  # the quick way, which most go
+        return tensor.clone(memory_format=torch.contiguous_format) if copied else tensor
+
     def unfit(why: str) -> Unfit:
         kind = type(tensor).__name__
         return Unfit(why, kind, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), str(tensor.device))
@@ -538,13 +560,6 @@ def _plain_tensor(tensor: Tensor) -> Tree:
     if tensor.numel() > MAX_ELEMENTS:
         return unfit(f"it has {tensor.numel():,} elements")
     # A clone: an honest answer may be expanded, transposed, or hold one tensor twice, or be changed by the next call.
-    if (
-        type(tensor) is Tensor
-        and tensor.device.type == "cpu"
-        and tensor.is_contiguous()
-        and not (tensor.requires_grad or tensor.is_neg())
-    ):
-        return tensor.clone()  # the quick way, which most go
     return tensor.detach().resolve_conj().resolve_neg().cpu().clone(memory_format=torch.contiguous_format)
 
 
@@ -678,9 +693,8 @@ def _gradients(function: Callable[..., Any], options: dict, small: Call, large: 
         outputs = [output for output in outputs if output.requires_grad]
         if not outputs:
             return Measured("gradients", "no gradient comes back through it: the result is cut off from its inputs")
-        # A cotangent that treats no two cells alike; softmax rows sum to one, so ones would give zeros everywhere.
-        total = sum((output * _cotangent(output)).sum() for output in outputs)
-        torch.autograd.backward(total)  # type: ignore[arg-type]
+        # Cotangents that treat no two cells alike; softmax rows sum to one, so ones would give zeros everywhere.
+        torch.autograd.backward(outputs, [_cotangent(output) for output in outputs])
     wanted = [arguments[place] for place in options["arguments"]]
     gradients = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in wanted]
     return Measured("gradients", None, plain(gradients))
@@ -716,9 +730,13 @@ class _ElsewhereByDefault(TorchFunctionMode):
         return all(id(leaf) in self._there for leaf in leaves(result) if isinstance(leaf, Tensor))
 
     def __torch_function__(self, function: Any, kinds: Any, arguments: Any = (), keywords: Any = None) -> Any:
-        result = self._called(function, arguments, dict(keywords or {}))
+        keywords = keywords or {}
+        if function in self.MAKERS or function in (Tensor.cpu, Tensor.to):
+            result = self._placed(function, arguments, dict(keywords))
+        else:
+            result = function(*arguments, **keywords)
         if self._wanted is not None and isinstance(result, Tensor):
-            given = leaves((arguments, keywords or {}))
+            given = leaves((arguments, keywords))
             places = [item for item in given if isinstance(item, str | torch.device)]
             tensors = [item for item in given if isinstance(item, Tensor)]
             named = len(places) == 1 and places[0] is self._wanted
@@ -728,7 +746,7 @@ class _ElsewhereByDefault(TorchFunctionMode):
                 self._there.pop(id(result), None)
         return result
 
-    def _called(self, function: Any, arguments: Any, keywords: dict[str, Any]) -> Any:
+    def _placed(self, function: Any, arguments: Any, keywords: dict[str, Any]) -> Any:
         places = [item for item in (*arguments[1:], keywords.get("device")) if isinstance(item, str)]
         if function is Tensor.cpu or (function is Tensor.to and places == ["cpu"]):
             return arguments[0].to("meta")  # the CPU by name: on a GPU that is elsewhere
@@ -856,8 +874,10 @@ def encode(message: dict[str, Any], tree: Tree = None) -> bytes:
     def place(tensor: Tensor) -> list[Any]:
         """Line a tensor up behind those of its dtype: one long tensor a dtype is packed faster than many small ones."""
         dtype = tensor.dtype
-        here = (tensor.view(torch.int16) if dtype == torch.bfloat16 else tensor).numpy(force=True)
-        tensors.setdefault(dtype, []).append(here.tobytes())
+        if tensor.requires_grad:
+            tensor = tensor.detach()
+        here = tensor.view(torch.int16) if dtype == torch.bfloat16 else tensor
+        tensors.setdefault(dtype, []).append(here.numpy().tobytes())
         return [_NAMES_OF_DTYPES[dtype], list(tensor.shape)]
 
     def tag(item: Any) -> Any:
@@ -885,7 +905,7 @@ def encode(message: dict[str, Any], tree: Tree = None) -> bytes:
             return {"named": [type(item).__name__, list(item._fields), [tag(entry) for entry in item]]}
         if isinstance(item, tuple):
             return {"tuple": [tag(entry) for entry in item]}
-        if isinstance(item, list):
+        if isinstance(item, list | types.GeneratorType):
             return {"list": [tag(entry) for entry in item]}
         if isinstance(item, dict):
             return {"dict": [[key, tag(entry)] for key, entry in item.items()]}
@@ -1044,6 +1064,10 @@ def exactly(connection: socket.socket, length: int) -> bytes:
 # --- the child -------------------------------------------------------------------------------------------------------
 
 
+# Annotations are not evaluated, as in any newer Python: making a class of each takes as long as compiling the file.
+_ANNOTATIONS = __future__.annotations.compiler_flag
+
+
 def load(name: str, source: bytes, file: str) -> types.ModuleType:
     """Execute a topic file's bytes as a module of that name."""
     module = types.ModuleType(name)
@@ -1053,7 +1077,7 @@ def load(name: str, source: bytes, file: str) -> types.ModuleType:
     before = sys.modules.get(name)
     sys.modules[name] = module
     try:
-        exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
+        exec(compile(source, file, "exec", _ANNOTATIONS, dont_inherit=True), module.__dict__)
     finally:
         del sys.modules[name]
         if before is not None:
@@ -1114,7 +1138,9 @@ def serve(connection: socket.socket) -> None:
             if function is None:
                 reply = Raised(("AttributeError",), f"the file defines no function {name}")
             elif message["do"] == "run":
-                reply = [run(function, f"{topic}.{name}", trial, classes) for trial in asked["trials"]]
+                trials = asked["trials"]
+                # One by one, so that each answer becomes bytes before the next call can change it.
+                reply = (run(function, f"{topic}.{name}", trial, classes, copied=False) for trial in trials)
             else:
                 calls = recast((asked["small"], asked["large"]), classes)
                 reply = measure_all(function, asked["properties"], *calls)
@@ -1216,7 +1242,12 @@ def end(pid: int) -> int:
 def die_with_parent() -> None:
     """Ask Linux to end this process when its parent ends (PR_SET_PDEATHSIG); elsewhere the closed connection does it."""
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+        _libc().prctl(1, signal.SIGKILL)
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
 
 
 def warm_up() -> None:
@@ -1226,7 +1257,8 @@ def warm_up() -> None:
     torch.vmap(lambda row: row + 1)(torch.zeros(2, 2))
     torch.zeros(2, device="meta") + 1  # its first use imports sympy, which would cost every child 1.5 s
     load_tensors(_safetensors({torch.float32: bytes(4)}))
-    importlib.import_module("jaxtyping")
+    for used_by_children in ("resource", "jaxtyping"):
+        importlib.import_module(used_by_children)
     beside("straight")
     shim = types.ModuleType("workbook")
     shim.exercise = lambda function: function  # type: ignore[attr-defined]

@@ -1,7 +1,7 @@
 """What is said of one answer. Everything that shows a verdict takes this value, and nothing else compares tensors."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 Status = Literal["passed", "wrong", "property broken", "raised", "timed out", "not attempted"]
@@ -51,7 +51,7 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         """Return the verdict as plain values."""
-        return asdict(self)
+        return {**vars(self), "grids": None if self.grids is None else dict(vars(self.grids))}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Verdict":
