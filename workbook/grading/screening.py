@@ -67,11 +67,18 @@ def _imported(source: bytes) -> Iterator[str]:
 def _is_plain(source: bytes) -> bool:
     """Whether the text alone shows that nothing can be noted, as for most: a tree takes fifty times as long."""
     try:
-        # Lines end where Python says, which is at fewer characters than a text's do; and letters are what Python reads.
-        lines = [unicodedata.normalize("NFKC", line.decode()) for line in source.splitlines()]
+        text = unicodedata.normalize("NFKC", source.decode())  # Python reads letters so, too
     except UnicodeDecodeError:
         return False
-    return all(_PLAIN_LINE.fullmatch(line) for line in lines if _SUSPECT.search(line))
+    text = text.replace("\r\n", "\n")
+    return "\r" not in text and all(_PLAIN_LINE.fullmatch(line) for line in _lines_with(_SUSPECT, text))
+
+
+def _lines_with(pattern: re.Pattern[str], text: str) -> Iterator[str]:
+    """Yield the lines of ``text`` in which ``pattern`` is found, some more than once."""
+    for found in pattern.finditer(text):
+        end = text.find("\n", found.end())
+        yield text[text.rfind("\n", 0, found.start()) + 1 : end if end >= 0 else len(text)]
 
 
 def _called(node: ast.Call) -> Iterator[str]:
