@@ -213,12 +213,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 @pytest.fixture(scope="module")
 def grader(request: pytest.FixtureRequest) -> Iterator[Worker]:
     """A worker with little patience and little memory, in the sandbox or without."""
-    options = {"launch": worker.launch} if request.param == "processes" else {}
+    launch = worker.launch if request.param == "processes" else None
     if request.param == "sandbox" and sandbox.why_not() is not None:
         pytest.skip(str(sandbox.why_not()))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{os.environ['PATH']}:/attacked-{os.getpid()}")  # every process of it is known by this
-        with Worker(time_limit=1, memory_limit=300 << 20, **options) as warm:
+        with Worker(time_limit=1, memory_limit=300 << 20, launch=launch) as warm:
             assert warm.isolation == request.param
             yield warm
 

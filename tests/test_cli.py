@@ -19,6 +19,7 @@ import pytest
 from workbook import course
 from workbook.cli import main
 from workbook.grading import sandbox
+from workbook.grading.judge import examination
 from workbook.grading.submission import pack
 from workbook.reset import replace_function
 from workbook.specs import specs
@@ -147,6 +148,7 @@ def test_version(workbook: Workbook) -> None:
         ("grade text --out grades --seed x", "'--seed'"),
         ("grade text --out grades --seed -1", "'--seed'"),
         ("grade text --out grades --jobs 0", "'--jobs'"),
+        ("grade text --out grades --cases 5", "'--cases'"),
         ("grade text --out grades --jobs 2 --dask tcp://127.0.0.1:1", "--jobs is for this machine"),
         ("grade text --out grades --dask nonsense://x", "there is no Dask scheduler at nonsense://x"),
         ("notebooks --device gpu", "'gpu' is not one of 'cpu', 'cuda', 'mps', 'auto'"),
@@ -582,6 +584,24 @@ def test_only_full_marks_are_exit_code_0(workbook: Workbook, project: Path) -> N
     Path("none.zip").touch()
     assert workbook("grade", "ada.zip", "none.zip", "--out", "grades", "--topic", "warmup").code == 1
     assert [row["submission"] for row in gradebook("grades")] == ["ada.zip", "none.zip"]
+
+
+def test_a_first_look_asks_some_cases_and_says_so_and_the_marks_ask_all(workbook: Workbook, project: Path) -> None:
+    Path("ada.zip").write_bytes(pack("Ada", {"warmup": (course.SOLUTIONS / "warmup.py").read_bytes()}))
+    arguments = ("grade", "ada.zip", "--out", "grades", "--topic", "warmup")
+
+    def asked() -> int:
+        cases: int = json.loads(Path("grades/ada.zip.json").read_text())["verdicts"][0]["cases"]
+        return cases
+
+    look = workbook(*arguments, "--cases", "6")
+    assert (look.code, asked()) == (0, 6)
+    assert look.err == (
+        "warning: only the 6 most telling of each function's cases were asked; for marks, grade again without --cases\n"
+    )
+    marks = workbook(*arguments)
+    assert (marks.code, marks.err, asked()) == (0, "", len(examination("warmup.invert_mask", 0).cases))
+    assert marks.out.splitlines()[-1].startswith("1 submission graded")
 
 
 def test_grading_without_a_sandbox_says_so_every_time_or_is_refused(

@@ -471,7 +471,7 @@ def test_the_same_answer_gives_the_same_verdict_and_stays_as_it_was(name: str) -
         its_answer = answer(examination(name, 3), Here(known.implementations[0]))
         before = fresh([outcome.value for outcome in its_answer.outcomes if isinstance(outcome, Returned)])
         first, second = (judge(spec(name), its_answer) for _ in range(2))
-        judging.examination.cache_clear()
+        judging._examination.cache_clear()
         assert first == second == judge(spec(name), its_answer)
         after = [outcome.value for outcome in its_answer.outcomes if isinstance(outcome, Returned)]
         for one, other in zip(leaves(before), leaves(after), strict=True):

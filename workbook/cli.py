@@ -263,6 +263,7 @@ def grade(
     seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Draw the cases from it; else secret.")] = None,
     jobs: Annotated[int | None, typer.Option(metavar="N", min=1, help="Use N processes; else one per core.")] = None,
     dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Use the Dask cluster of this scheduler.")] = None,
+    cases: Annotated[int | None, typer.Option(metavar="N", min=6, help="Ask N cases of each; else all.")] = None,
     regrade: Annotated[bool, typer.Option("--regrade", help="Run again what has not changed, too.")] = False,
     require_sandbox: Annotated[bool, typer.Option("--require-sandbox", help="Refuse to grade without one.")] = False,
 ) -> int:
@@ -287,6 +288,9 @@ def grade(
     The cases are drawn from a secret seed, the same for everyone. The first
     run makes it and keeps it in OUT/grades.sqlite; it is never shown. With
     another --seed, submissions are graded anew.
+
+    For a first look at a large class, --cases 6 asks only the six cases of each
+    function that tell most wrong answers from right ones. Marks are for all.
     """
     # Lines this short since rich keeps their ends: longer ones come out ragged on a terminal of 80 columns.
     from workbook.grading.executors import CannotGrade
@@ -306,7 +310,7 @@ def grade(
             _make_folder(out)
             with Records(out) as records:
                 functions = tuple(spec.name for spec in specs)
-                settings = Settings(records.seed(seed), functions, require_sandbox)
+                settings = Settings(records.seed(seed), functions, require_sandbox, cases=cases)
                 return _grade(inputs, specs, settings, records, staff, regrade, told, seed)
     except (WrongPath, CannotGrade, Unusable) as error:
         raise Refusal(str(error)) from None
@@ -604,7 +608,13 @@ def _grade(
     if not stopped and (earlier := records.graded_otherwise(settings.grader)):
         _say(
             f"warning: {_count(earlier, 'row')} of the gradebook {'is' if earlier == 1 else 'are'} of an earlier run with "
-            "another seed, course, torch or choice of topics; give these submissions again to grade them alike",
+            "another seed, course, torch, choice of topics or number of cases; give these submissions again to grade them alike",
+            error=True,
+        )
+    if settings.cases is not None:
+        _say(
+            f"warning: only the {settings.cases} most telling of each function's cases were asked; for marks, grade again "
+            "without --cases",
             error=True,
         )
     with _writing(records.path.parent):

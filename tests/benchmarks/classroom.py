@@ -21,6 +21,7 @@ import torch
 
 from tests.benchmarks.__main__ import median, plain_calls
 from tests.made_class import ORDINARY, write_class
+from tests.telling_cases import COUNT
 from workbook.grading import executors, sandbox
 from workbook.grading.classroom import Settings, grade_class, publish
 from workbook.grading.judge import examination
@@ -29,7 +30,7 @@ from workbook.grading.submission import find_submissions
 from workbook.specs import Spec, specs
 
 RESULTS = Path(__file__).with_name("CLASS.md")
-TARGET = 15.0  # submissions a second, on two cores
+TARGET = 15.0  # submissions a second, on two cores, with at least six cases of each function
 ALL_RIGHT = {"honest": 1.0}
 
 
@@ -59,8 +60,9 @@ def grade(
     jobs: int,
     chosen: Sequence[Spec] = (),
     mix: Mapping[str, float] = ORDINARY,
+    cases: int | None = None,
 ) -> Run:
-    """Grade a made class of ``count`` with ``jobs`` processes."""
+    """Grade a made class of ``count`` with ``jobs`` processes, with so many ``cases`` of each function or with all."""
     chosen = chosen or specs()
     with tempfile.TemporaryDirectory() as name:
         folder, out = Path(name) / "submissions", Path(name) / "grades"
@@ -71,7 +73,7 @@ def grade(
         executors.start_importing()
         inputs = find_submissions([folder])
         with Records(out) as records:
-            settings = Settings(records.seed(None), tuple(spec.name for spec in chosen))
+            settings = Settings(records.seed(None), tuple(spec.name for spec in chosen), cases=cases)
             steps = grade_class(inputs, chosen, settings, records, executors.local_processes(jobs))
             with closing(steps):
                 for step in steps:
@@ -102,15 +104,17 @@ def rows(count: int, baseline: float) -> list[tuple[str, str]]:
     cores = executors.usable_cores()
     asked = sum(len(examination(spec.name, 0).cases) for spec in specs())
     found = []
-    whole = grade(count, cores)
-    found += [
-        (f"{count} distinct submissions of {len(specs())} functions, {asked} cases in all, start included",
-         f"**{whole.rate:.1f} a second** (wanted: {TARGET:.0f}), {whole.times[-1]:.0f} s"),
-        ("… without the start (the first tenth)", f"{whole.steady:.1f} a second"),
-        ("… seconds of all processes for one of them, in plain calls (the first row)",
-         f"{cores / whole.steady / baseline:.1f}"),
-        *growth(whole),
-    ]  # fmt: skip
+    whole, few = grade(count, cores), grade(count, cores, cases=COUNT)
+    for run, cases in ((few, f"{COUNT} cases of each (`--cases {COUNT}`)"), (whole, f"all {asked} cases")):
+        found += [
+            (f"{count} distinct submissions of {len(specs())} functions, {cases}, start included",
+             f"**{run.rate:.1f} a second** (wanted: {TARGET:.0f}), {run.times[-1]:.0f} s"),
+            ("… without the start (the first tenth)", f"{run.steady:.1f} a second"),
+            ("… seconds of all processes for one of them, in plain calls (the first row)",
+             f"{cores / run.steady / baseline:.1f}"),
+            ("… functions that passed", f"{run.passed:.0%}"),
+        ]  # fmt: skip
+    found += growth(whole)
     fewer = max(50, count // 5)
     all_right = grade(fewer, cores, mix=ALL_RIGHT)
     found.append((f"{fewer} submissions with every function right", f"{all_right.steady:.1f} a second"))
@@ -135,7 +139,6 @@ def growth(whole: Run) -> list[tuple[str, str]]:
             for part in (8, 4, 2)
         ),
         ("… memory of all processes after a fifth, and at the end", f"{early / 2**20:.0f} MB, {late / 2**20:.0f} MB"),
-        ("… functions that passed", f"{whole.passed:.0%}"),
         ("… gradebook, class report, and a page and two JSON files for each student", f"{whole.published:.1f} s"),
     ]
 

@@ -42,7 +42,7 @@ from workbook.specs import spec as find_spec
 #: What decides a mark besides the submission; ``grader_version`` is made of these files.
 SOURCES = (
     "conventions.py",
-    *(f"specs/{name}.py" for name in ("__init__", "specification", *course.TOPICS)),
+    *(f"specs/{name}.py" for name in ("__init__", "specification", "telling", *course.TOPICS)),
     *(f"grading/{name}.py" for name in ("judge", "verdict", "runner", "worker", "sandbox", "confinement", "straight")),
 )
 
@@ -67,11 +67,13 @@ class Settings:
     version: str = field(default_factory=grader_version)
     time_limit: float = TIME_LIMIT
     memory_limit: int = MEMORY_LIMIT
+    #: How many cases each function is asked, the most telling ones; all, if ``None``.
+    cases: int | None = None
 
     @property
     def grader(self) -> str:
-        """Return what two results have in common that may be compared: grader, seed, functions and limits."""
-        parts = [self.version, self.seed, self.functions, self.time_limit, self.memory_limit]
+        """Return what two results have in common that may be compared: grader, seed, functions, limits and cases."""
+        parts = [self.version, self.seed, self.functions, self.time_limit, self.memory_limit, self.cases]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -118,8 +120,8 @@ def grade_files(settings: Settings, files: Mapping[str, bytes]) -> Result:
 def _warm_worker(settings: Settings) -> Worker:
     """Return this process's worker, started by its first task and kept until the process ends."""
     global _worker
-    limits = (settings.time_limit, settings.memory_limit)
-    if _worker is not None and (_worker.time_limit, _worker.memory_limit) != limits:
+    wanted = (settings.time_limit, settings.memory_limit, settings.cases)
+    if _worker is not None and (_worker.time_limit, _worker.memory_limit, _worker.cases) != wanted:
         _end_worker()
     if _worker is None:
         torch.set_num_threads(1)
@@ -127,7 +129,7 @@ def _warm_worker(settings: Settings) -> Worker:
         if reason is not None:
             raise CannotGrade(f"there is no sandbox: {reason}")
         try:
-            _worker = Worker(*limits).__enter__()
+            _worker = Worker(settings.time_limit, settings.memory_limit, cases=settings.cases).__enter__()
         except WorkerLost as error:
             raise CannotGrade(str(error)) from None
         util.Finalize(None, _end_worker, exitpriority=1)  # atexit is not run in a process of a pool

@@ -22,6 +22,7 @@ from workbook.grading.runner import Ended, Measured, Outcome, Raised, Returned, 
 from workbook.grading.verdict import Grids, Verdict
 from workbook.specs import spec as find_spec
 from workbook.specs.specification import Case, FunctionArgument, Misconception, Property, Reading, Spec
+from workbook.specs.telling import telling
 
 #: Floats may differ by this much, absolutely and in proportion; everything else is compared exactly.
 TOLERANCE = {torch.float64: 2e-5, torch.float32: 2e-5, torch.float16: 2e-3, torch.bfloat16: 2e-2}
@@ -35,12 +36,16 @@ ASPECTS = ("structure", "shape", "dtype", "device", "values")
 
 @dataclass(frozen=True)
 class Answer:
-    """What a function made of the cases drawn from ``seed``; ``measured`` is ``None`` until its values are right."""
+    """What a function made of the cases drawn from ``seed``; ``measured`` is ``None`` until its values are right.
+
+    ``cases`` is how many it was asked, the most telling ones, or ``None`` for all.
+    """
 
     exercise: str
     seed: int
     outcomes: tuple[Outcome, ...]
     measured: tuple[Measured | Ended, ...] | None = None
+    cases: int | None = None
 
 
 @dataclass(frozen=True)
@@ -83,15 +88,19 @@ class Here:
 
 
 class Examination:
-    """The cases that one seed draws for one function, and what the oracle and the misconceptions answer."""
+    """The cases that one seed draws for one function, and what the oracle and the misconceptions answer.
 
-    def __init__(self, spec: Spec, seed: int) -> None:
+    With ``count``, it is so many of the cases, the most telling ones.
+    """
+
+    def __init__(self, spec: Spec, seed: int, count: int | None = None) -> None:
         self.spec = spec
         self.seed = seed
         rng = torch.Generator().manual_seed(seed)
         with _torch_as_always():
-            self.cases = tuple(spec.cases(rng))
+            cases = tuple(spec.cases(rng))
             self.small, self.large = spec.sizes(rng)
+        self.cases = cases if count is None else tuple(cases[place] for place in telling(spec.name, len(cases), count))
 
     @cached_property
     def expected(self) -> tuple[Outcome, ...]:
@@ -159,10 +168,14 @@ def _torch_as_always() -> Iterator[None]:
         torch.set_default_dtype(dtype)
 
 
+def examination(name: str, seed: int, count: int | None = None) -> Examination:
+    """Return the examination of one function under one seed, of all cases or the ``count`` most telling; made once."""
+    return _examination(name, seed, count)
+
+
 @lru_cache(maxsize=256)
-def examination(name: str, seed: int) -> Examination:
-    """Return the examination of one function under one seed, made once."""
-    return Examination(find_spec(name), seed)
+def _examination(name: str, seed: int, count: int | None) -> Examination:
+    return Examination(find_spec(name), seed, count)
 
 
 def examine(spec: Spec, seed: int, respondent: Respondent) -> Verdict:
@@ -178,7 +191,7 @@ def answer(exam: Examination, respondent: Respondent) -> Answer:
 
 def judge_values(spec: Spec, answer: Answer) -> Verdict | None:
     """Judge an answer whose properties were not measured; ``None`` if its values are right, so that they have to be."""
-    exam = examination(spec.name, answer.seed)
+    exam = examination(spec.name, answer.seed, answer.cases)
     wrong = list(_wrong(exam, answer))
     return _judged(exam, answer, wrong) if wrong else None
 
@@ -199,7 +212,7 @@ def judge(spec: Spec, answer: Answer) -> Verdict:
         spec: the specification of the function.
         answer: its outcomes on the cases of ``answer.seed``, and what was measured.
     """
-    exam = examination(spec.name, answer.seed)
+    exam = examination(spec.name, answer.seed, answer.cases)
     return _judged(exam, answer, list(_wrong(exam, answer)))
 
 

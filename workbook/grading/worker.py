@@ -74,6 +74,7 @@ class Worker:
         time_limit: seconds that one function may take for all its cases.
         memory_limit: bytes a submission may use beyond what torch itself maps.
         launch: starts the warm process with its end of the control socket; in the sandbox, if it is not given and can be.
+        cases: how many cases each function is asked, the most telling ones; all, if it is not given.
     """
 
     #: "sandbox" where bubblewrap and the filter of system calls both hold, else "processes".
@@ -84,9 +85,11 @@ class Worker:
         time_limit: float = TIME_LIMIT,
         memory_limit: int = MEMORY_LIMIT,
         launch: Callable[[socket.socket], subprocess.Popen[bytes]] | None = None,
+        cases: int | None = None,
     ) -> None:
         self.time_limit = time_limit
         self.memory_limit = memory_limit
+        self.cases = cases
         self._launch = launch or best_launch()
         self.isolation = "sandbox" if self._launch is sandbox.launch else "processes"
         self._questions: dict[str, tuple[int, bytes]] = {}  # of each function: its seed and the frame
@@ -134,7 +137,7 @@ class Worker:
         for spec in specs:
             own = function_seed(seed, spec)
             if self._questions.get(spec.name, (None, b""))[0] != own:
-                self._questions[spec.name] = (own, _question(examination(spec.name, own)))
+                self._questions[spec.name] = (own, _question(examination(spec.name, own, self.cases)))
                 new.append(spec.name)
         try:
             self._send([self._questions[name][1] for name in new])
@@ -357,22 +360,43 @@ class Submission:
         Many say the same, to the byte; the same questions and the same bytes have the same verdict.
         """
         if isinstance(ran, Ended) or isinstance(measured, Ended):
-            return _verdict(spec, seed, ran, measured)
+            return self._verdict(spec, seed, ran, measured)
         key = _digest(f"{spec.name} {seed}".encode(), *ran, *(measured or ()))
         known = self._worker.verdicts
         if key not in known:
             try:
-                known[key] = _verdict(spec, seed, ran, measured)
+                known[key] = self._verdict(spec, seed, ran, measured)
             except Malformed as error:
                 assert self._child is not None
                 self._child.end()
                 fault = _no_answer(error)
                 faulty = (fault, None) if measured is None else (ran, fault)
-                return _verdict(spec, seed, *faulty)
+                return self._verdict(spec, seed, *faulty)
         known.move_to_end(key)
         if len(known) > KEPT_VERDICTS:
             known.popitem(last=False)
         return known[key]
+
+    def _verdict(
+        self,
+        spec: Spec,
+        seed: int,
+        ran: Frame | Ended,
+        measured: Frame | Ended | None = None,
+    ) -> Verdict | None:
+        """Judge what a child said of the cases and, where it was asked, of the properties.
+
+        What it says of properties can take points and never give them.
+
+        Raises:
+            Malformed: a frame holds no tree.
+        """
+        count = self._worker.cases
+        outcomes = _outcomes(ran, len(examination(spec.name, seed, count).cases))
+        answer = Answer(spec.name, seed, outcomes, cases=count)
+        if measured is None:
+            return judge_values(spec, answer)
+        return judge(spec, replace(answer, measured=_measurements(measured)))
 
     def _asked(self, what: str, specs: Sequence[Spec]) -> Iterator[tuple[Spec, Frame | Ended]]:
         """Yield what the child says of each function.
@@ -437,25 +461,6 @@ class Submission:
 
 
 _OUTCOMES = (Returned, Raised, runner.Unwritten)
-
-
-def _verdict(
-    spec: Spec,
-    seed: int,
-    ran: Frame | Ended,
-    measured: Frame | Ended | None = None,
-) -> Verdict | None:
-    """Judge what a child said of the cases and, where it was asked, of the properties.
-
-    What it says of properties can take points and never give them.
-
-    Raises:
-        Malformed: a frame holds no tree.
-    """
-    answer = Answer(spec.name, seed, _outcomes(ran, len(examination(spec.name, seed).cases)))
-    if measured is None:
-        return judge_values(spec, answer)
-    return judge(spec, replace(answer, measured=_measurements(measured)))
 
 
 def _digest(*parts: bytes) -> bytes:

@@ -1,0 +1,75 @@
+"""Which cases of a function tell most wrong answers from right ones, for those who have no time for all of them."""
+
+from collections.abc import Mapping
+
+#: Of each function the numbers of its cases, most telling first; ``python -m tests.telling_cases`` writes it.
+TELLING: Mapping[str, tuple[int, ...]] = {
+    "warmup.invert_mask": (0, 1, 2, 3, 5, 6),
+    "padding.padding_mask": (1, 3, 4, 6, 8, 9),
+    "padding.attention_mask_from_lengths": (0, 3, 1, 4, 2, 6),
+    "padding.expand_padding_mask": (0, 1, 2, 3, 4, 5),
+    "padding.additive_mask": (2, 3, 1, 0, 5, 4),
+    "padding.masked_softmax": (7, 8, 13, 6, 14, 0),
+    "padding.padded_attention": (12, 13, 0, 1, 2, 3),
+    "padding.masked_mean": (10, 6, 0, 1, 2, 3),
+    "padding.last_token_pool": (4, 8, 9, 0, 11, 2),
+    "padding.extended_attention_mask": (5, 4, 0, 1, 7, 2),
+    "causal.causal_mask": (0, 1, 2, 3, 6, 7),
+    "causal.causal_mask_with_past": (0, 8, 2, 9, 4, 10),
+    "causal.sliding_window_mask": (2, 12, 13, 3, 0, 1),
+    "causal.prefix_lm_mask": (1, 2, 4, 5, 9, 3),
+    "causal.decoder_attention_mask": (3, 0, 2, 1, 5, 4),
+    "causal.encoder_decoder_masks": (0, 1, 2, 4, 5, 6),
+    "causal.position_ids": (4, 7, 9, 1, 12, 0),
+    "causal.next_token_labels": (5, 3, 7, 4, 6, 10),
+    "causal.assistant_labels": (6, 5, 9, 7, 12, 1),
+    "causal.dependency_matrix": (3, 0, 7, 4, 6, 8),
+    "multihead.to_allowed": (11, 17, 2, 0, 1, 12),
+    "multihead.from_allowed": (4, 2, 1, 0, 5, 10),
+    "multihead.key_padding_to_attn_mask": (1, 2, 3, 4, 5, 0),
+    "multihead.merge_masks": (16, 2, 9, 15, 3, 10),
+    "multihead.per_head_windows": (0, 1, 2, 3, 4, 5),
+    "multihead.nn_transformer_masks": (1, 2, 4, 7, 9, 0),
+    "multihead.multi_head_attention": (1, 2, 12, 9, 7, 0),
+    "converter.make_causal_mask": (4, 16, 17, 7, 0, 1),
+    "converter.expand_mask": (3, 10, 4, 0, 1, 2),
+    "converter.to_causal_4d": (4, 20, 2, 16, 0, 3),
+    "converter.to_4d": (10, 27, 24, 2, 22, 28),
+    "converter.unmask_unattended": (9, 1, 6, 2, 7, 3),
+    "converter.ignore_causal_mask_sdpa": (16, 7, 17, 6, 9, 24),
+    "converter.create_4d_causal_attention_mask": (4, 19, 2, 0, 5, 3),
+    "converter.prepare_4d_causal_attention_mask": (4, 29, 28, 12, 27, 30),
+    "converter.extend_attention_mask": (2, 3, 5, 8, 7, 1),
+    "sdpa.sdpa_reference": (24, 16, 19, 10, 20, 9),
+    "sdpa.safe_sdpa": (14, 16, 17, 18, 15, 0),
+    "sdpa.mha_to_sdpa_mask": (4, 2, 3, 5, 15, 1),
+    "sdpa.cached_causal_attention": (0, 3, 4, 8, 10, 12),
+    "sdpa.choose_sdpa_arguments": (9, 6, 1, 2, 4, 0),
+    "sdpa.combine_additive": (15, 7, 0, 14, 1, 8),
+    "sdpa.grouped_query_attention": (11, 12, 15, 1, 13, 0),
+    "modern.materialize": (1, 12, 2, 3, 0, 4),
+    "modern.and_masks": (2, 10, 3, 11, 4, 0),
+    "modern.or_masks": (2, 10, 3, 11, 4, 0),
+    "modern.sliding_window_mod": (0, 15, 16, 1, 2, 3),
+    "modern.padding_mod": (13, 14, 15, 16, 0, 1),
+    "modern.document_mod": (12, 13, 14, 16, 1, 15),
+    "modern.attention_sink_mod": (1, 2, 3, 13, 4, 15),
+    "modern.document_ids": (2, 4, 3, 1, 0, 5),
+    "modern.packed_position_ids": (9, 0, 1, 3, 6, 4),
+    "modern.block_map": (0, 2, 9, 10, 11, 7),
+    "modern.tree_attention_mask": (13, 8, 4, 10, 12, 5),
+    "capstone.encoder_forward": (0, 9, 1, 2, 3, 4),
+    "capstone.cross_attention": (3, 10, 4, 0, 1, 2),
+    "capstone.half_precision_scores": (0, 6, 2, 4, 1, 3),
+    "capstone.decode_step": (8, 9, 0, 1, 2, 3),
+    "capstone.left_padded_positions": (0, 1, 2, 5, 7, 4),
+    "capstone.packed_loss": (1, 4, 5, 0, 2, 3),
+    "capstone.batch_equals_single": (21, 16, 20, 18, 30, 36),
+}
+
+
+def telling(name: str, cases: int, count: int) -> list[int]:
+    """Return the numbers of the ``count`` most telling of a function's ``cases``, in their order."""
+    places = [place for place in TELLING.get(name, ()) if place < cases]
+    places += [place for place in range(cases) if place not in places]
+    return sorted(places[:count])
