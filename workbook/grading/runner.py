@@ -379,7 +379,7 @@ class Trial:
         for tensor in tensors:
             if tensor.device.type == "cpu":
                 memory = (tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
-                self._watched.append((tensor, tensor.data_ptr(), tensor.shape, memory, memory.tobytes()))
+                self._watched.append((tensor, _form(tensor), memory, memory.tobytes()))
         has_dict = any(isinstance(item, dict) for item in _containers(inputs))
         self._fixed = not has_dict and len(self._watched) == len(tensors)
 
@@ -408,10 +408,15 @@ class Trial:
         for now, before in self._lists:
             if len(now) != len(before) or not all(map(operator.is_, now, before)):
                 return False
-        for tensor, place, shape, memory, content in self._watched:
-            if memory.tobytes() != content or tensor.data_ptr() != place or tensor.shape != shape:
+        for tensor, form, memory, content in self._watched:
+            if memory.tobytes() != content or _form(tensor) != form:
                 return False
         return self._fixed
+
+
+def _form(tensor: Tensor) -> tuple[Any, ...]:
+    """Return what turns bytes into the tensor; one may change it in place, too."""
+    return tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype
 
 
 def _names_function(value: Any) -> bool:
