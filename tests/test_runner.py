@@ -497,6 +497,110 @@ def test_an_input_with_nan_is_unchanged() -> None:
     assert changed(lambda x: x * 2, ((torch.tensor([math.nan, 1.0]),), {}, ())) is None
 
 
+def only(edited: Any) -> None:
+    """Return nothing, whatever an edit returned."""
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda rows: rows.pop(),
+        lambda rows: rows.pop(0),
+        lambda rows: rows.reverse(),
+        lambda rows: rows.clear(),
+        lambda rows: rows.append(rows[0]),
+        lambda rows: rows.__setitem__(0, rows[0] + 1),
+        lambda rows: rows[1].zero_(),
+        lambda rows: rows.__setitem__(slice(None), rows[:1]),
+    ],
+)
+@pytest.mark.parametrize("classes", [{}, {"Pair": Pair}, {"Pair": namedtuple("Pair", "first second")}])
+def test_a_list_that_is_changed_is_noticed_whatever_classes_its_file_has(
+    edit: Callable[[Any], Any], classes: dict[str, type]
+) -> None:
+    """With a class of its own the file is given another copy of the inputs than the one that was made beforehand."""
+    rows = [torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])]
+    call: Call = ((0, Pair(rows, None)), {}, ())
+    came = runner.run(lambda count, pair: only(edit(pair.first)), NAME, runner.Trial(call), classes)
+    assert came == Returned(None, 2)
+    came = runner.run(lambda count, pair: pair.first[0] * 2, NAME, runner.Trial(call), classes)
+    assert isinstance(came, Returned)
+    assert came.changed is None
+
+
+def test_another_tensor_of_the_same_numbers_in_a_list_is_no_change() -> None:
+    rows = [torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])]
+    call: Call = ((rows,), {}, ())
+    assert changed(lambda rows: rows.__setitem__(0, rows[0].clone()), call) is None
+    assert changed(lambda rows: rows.__setitem__(0, rows[0].double()), call) == 1
+    # The new one takes the place of the old one, whose numbers stay what they were.
+    assert changed(lambda rows: rows.__setitem__(0, rows[0].clone().mul_(2)), call) == 1
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda x: x.data.add_(1),
+        lambda x: x.data.__setitem__((0, 0), 7),
+        lambda x: x.numpy().fill(7),
+        lambda x: numpy.asarray(x).__setitem__((0, 0), 7),
+        lambda x: x.detach().zero_(),
+        lambda x: x.view(-1)[-1:].add_(1),
+        lambda x: x.t_(),
+        lambda x: x.unsqueeze_(0),
+        lambda x: x.squeeze_(0),
+        lambda x: x.set_(x.clone() + 1),
+        lambda x: x.resize_(1, 2),
+        lambda x: setattr(x, "data", x + 1),
+        lambda x: setattr(x, "data", x.mT.contiguous()),
+        lambda x: setattr(x, "data", x[:, :2]),
+        lambda x: setattr(x, "data", x.double()),
+    ],
+)
+@pytest.mark.parametrize("shape", [(1, 3), (3, 3)], ids=["row", "square"])
+def test_an_input_is_watched_on_every_way_into_it(edit: Callable[[Tensor], Any], shape: tuple[int, int]) -> None:
+    x = torch.arange(1.0, 1 + math.prod(shape)).reshape(shape)
+    before, copy = x.clone(), x.clone()
+    edit(copy)
+    same_tensor = copy.shape == x.shape and copy.dtype == x.dtype and torch.equal(copy, x)
+    assert changed(lambda y, x: only(edit(x)), ((0, x), {}, ())) == (None if same_tensor else 2)
+    assert changed(lambda y, *, x: only(edit(x)), ((0,), {"x": x}, ())) == (None if same_tensor else 2)
+    assert torch.equal(x, before)
+
+
+LEFT_ALONE = {
+    "NaN": torch.tensor([math.nan, -math.nan, math.inf, -0.0]),
+    "NaN alone": torch.tensor(math.nan),
+    "bfloat16": torch.tensor([[1.5, math.nan]], dtype=torch.bfloat16),
+    "a bfloat16 number": torch.tensor(0.1, dtype=torch.bfloat16),
+    "float16": torch.tensor([math.nan, 1.0], dtype=torch.float16),
+    "no dimension": torch.tensor(3),
+    "a truth value": torch.tensor(True),
+    "no number": torch.empty(0, 3),
+    "transposed": torch.arange(6.0).reshape(2, 3).mT,
+    "expanded": torch.ones(1, 3).expand(4, 3),
+    "with gradients": torch.ones(3, requires_grad=True),
+}
+
+
+@pytest.mark.parametrize("kind", LEFT_ALONE)
+def test_an_input_that_is_left_alone_is_never_reported(kind: str) -> None:
+    x = LEFT_ALONE[kind]
+    for argument in (x, [x, x], Pair(x, {"a": x})):
+        call: Call = ((argument,), {}, ())
+        assert changed(lambda x: None, call) is None
+        came = runner.run(lambda x: None, NAME, runner.Trial(call), {"Pair": Pair})
+        assert came == Returned(None)
+
+
+@pytest.mark.parametrize("kind", [kind for kind, x in LEFT_ALONE.items() if x.numel()])
+def test_an_input_of_any_kind_that_is_changed_is_reported(kind: str) -> None:
+    def flips(x: Tensor) -> None:
+        x.copy_((x == 0).to(x.dtype))
+
+    assert changed(flips, ((LEFT_ALONE[kind],), {}, ())) == 1
+
+
 def test_measuring_a_property_leaves_the_inputs_as_they_were() -> None:
     def edits(ids: Tensor, pad: int) -> Tensor:
         return ids.fill_(9) == pad
@@ -580,6 +684,74 @@ def test_a_constructor_that_obeys_its_device_is_right(function: Callable[..., An
 )
 def test_a_constructor_that_ignores_its_device_is_reported(function: Callable[..., Any]) -> None:
     assert broken(function, "device", small=LENGTH_ALONE) is not None
+
+
+def places_asked(function: Callable[..., Any], call: Any = LENGTH_ALONE) -> tuple[list[str], str | None]:
+    """On which devices a constructor was called to be judged, and what was found."""
+    asked: list[str] = []
+
+    def noted(*arguments: Any, device: Any = None) -> Any:
+        asked.append(torch.device(device).type)
+        return function(*arguments, device=device)
+
+    return asked, broken(noted, "device", small=call)
+
+
+def ones_and_zeros(length: int, device: Any = None) -> tuple[Tensor, Tensor]:
+    return torch.ones(length, device=device), torch.zeros(length, length, device=device).bool()
+
+
+def copied_from_elsewhere(length: int, device: Any = None) -> Tensor:
+    mask = torch.zeros(length, device=device)
+    return mask.copy_(torch.from_numpy(numpy.ones(length)))
+
+
+def filled_from_elsewhere(length: int, device: Any = None) -> Tensor:
+    mask = torch.zeros(length, device=device)
+    mask[:] = torch.from_numpy(numpy.ones(length))
+    return mask
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda length, device=None: torch.arange(length, device=device),
+        lambda length, device=None: torch.ones(length, length, dtype=torch.bool, device=device).tril(),
+        lambda length, device=None: torch.arange(length, device=device)[:, None] >= torch.arange(length, device=device),
+        lambda length, device=None: torch.zeros(length, device=device).masked_fill(
+            torch.ones(length, device=device) == 1, -math.inf
+        ),
+        ones_and_zeros,
+        filled_from_elsewhere,  # which works on every device
+    ],
+)
+def test_a_constructor_that_hands_its_device_on_is_judged_by_one_call(function: Callable[..., Any]) -> None:
+    """On meta, torch is slow."""
+    assert places_asked(function) == (["cpu"], None)
+
+
+@pytest.mark.parametrize(
+    ("function", "is_right"),
+    [
+        (lambda length, device=None: torch.from_numpy(numpy.tri(length)), False),
+        (lambda length, device=None: torch.from_numpy(numpy.tri(length)).to(device), True),
+        (lambda length, device=None: torch.ones(length).to(device), True),
+        (lambda length, device=None: torch.ones(length, device=device).cpu(), False),
+        (lambda length, device=None: torch.ones(length, device=device).to("cpu"), False),
+        (lambda length, device=None: torch.ones(length, device=device) * torch.from_numpy(numpy.ones(length)), False),
+        (lambda length, device=None: torch.ones(length, device="cpu"), False),
+        (lambda length, device=None: torch.BoolTensor([True] * length), False),
+        (lambda length, device=None: (torch.ones(length, device=device), torch.from_numpy(numpy.ones(2))), False),
+        (copied_from_elsewhere, True),
+    ],
+)
+def test_a_constructor_whose_tensors_may_lie_elsewhere_is_asked_on_meta_too(
+    function: Callable[..., Any], is_right: bool
+) -> None:
+    asked, found = places_asked(function)
+    if found is None:
+        assert asked == ["cpu", "meta"]
+    assert (found is None) is is_right
 
 
 def test_reading_a_value_is_not_held_against_the_learner() -> None:
@@ -728,6 +900,81 @@ def test_a_tree_comes_back_as_it_was_sent(tree: Any) -> None:
     message, came = decode(*parts(encode({"do": "run"}, tree)))
     assert message == {"do": "run"}
     assert same(tree, came)
+
+
+SENT = {
+    "bfloat16": torch.tensor([[0.1, -1.5], [3e38, 0.0]], dtype=torch.bfloat16),
+    "bfloat16, transposed": torch.arange(6).reshape(2, 3).to(torch.bfloat16).mT,
+    "bfloat16, expanded": torch.tensor([0.1], dtype=torch.bfloat16).expand(3),
+    "a bfloat16 number": torch.tensor(0.1, dtype=torch.bfloat16),
+    "bfloat16 with gradients": torch.ones(2, dtype=torch.bfloat16, requires_grad=True),
+    "transposed": torch.arange(6.0).reshape(2, 3).mT,
+    "every second": torch.arange(7)[::2],
+    "expanded": torch.tensor([True, False])[:, None].expand(2, 3),
+    "with gradients": torch.ones(2, requires_grad=True),
+    "computed with gradients": torch.ones(2, requires_grad=True) * 2,
+    "a parameter": torch.nn.Parameter(torch.ones(3)),
+    "a number": torch.tensor(7, dtype=torch.int16),
+    "a truth value": torch.tensor(True),
+    "nothing": torch.empty(0, 3, dtype=torch.uint8),
+    "infinite": torch.tensor([math.inf, -math.inf], dtype=torch.float64),
+}
+
+
+@pytest.mark.parametrize("kind", SENT)
+def test_a_tensor_comes_back_however_it_lies_in_memory(kind: str) -> None:
+    tensor = SENT[kind]
+    message, came = decode(*parts(encode({}, Returned(tensor))))
+    assert (message, type(came.value), came.value.dtype, came.value.shape) == ({}, Tensor, tensor.dtype, tensor.shape)
+    assert torch.equal(came.value, tensor)
+    assert came.value.is_contiguous()
+    assert not came.value.requires_grad
+
+
+def test_tensors_of_every_kind_come_back_from_one_frame() -> None:
+    _, came = decode(*parts(encode({}, SENT)))
+    assert all(torch.equal(came[kind], tensor) and came[kind].dtype == tensor.dtype for kind, tensor in SENT.items())
+
+
+def test_tensors_are_sent_as_safetensors_itself_writes_and_reads_them() -> None:
+    from safetensors.torch import load, save
+
+    sent = {dtype: torch.arange(5).remainder(2).to(dtype) for dtype in sorted(DTYPES, key=str)}
+    _, blob = parts(encode({}, [tensor for pair in sent.values() for tensor in (pair[:3], pair[3:])]))
+    names = {str(dtype).removeprefix("torch."): tensor for dtype, tensor in sent.items()}
+    came = load(blob)
+    assert came.keys() == names.keys()
+    for name, tensor in names.items():
+        assert came[name].dtype == tensor.dtype
+        assert torch.equal(came[name], tensor)
+
+    def described(blob: bytes) -> dict[str, tuple[str, list[int], bytes]]:
+        """Of each tensor what the header says, and its bytes; in which order they lie is the writer's."""
+        length = int.from_bytes(blob[:8], "little")
+        header = json.loads(blob[8:][:length])
+        numbers = blob[8 + length :]
+        return {
+            name: (entry["dtype"], entry["shape"], numbers[slice(*entry["data_offsets"])])
+            for name, entry in header.items()
+        }
+
+    assert described(blob) == described(save(names))
+    assert int.from_bytes(blob[:8], "little") % 8 == 0
+    assert encode({}, [1, "x"]).endswith(b"}")  # where no tensor is sent, there is nothing to read
+
+
+def test_of_a_generator_each_item_is_sent_before_the_next_is_made() -> None:
+    tensor, order = torch.zeros(2), []
+
+    def made() -> Any:
+        for number in range(3):
+            order.append(number)
+            yield Returned(tensor.fill_(number))  # the very same, which the next call changes
+
+    _, came = decode(*parts(encode({}, made())))
+    assert order == [0, 1, 2]
+    assert isinstance(came, list)
+    assert [item.value.tolist() for item in came] == [[0, 0], [1, 1], [2, 2]]
 
 
 def test_one_tensor_held_twice_is_sent_twice() -> None:

@@ -467,3 +467,88 @@ def test_leaving_the_worker_ends_its_process() -> None:
         assert process.poll() is None
     assert process.poll() is not None
     assert warm._process is None
+
+
+# --- one function of a topic among the others ------------------------------------------------------------------------
+
+PLACES = (0, len(PADDING) // 2, len(PADDING) - 1)
+ENDS = {
+    "hangs": ("while True: pass", "timed out", "stopped after 1 second"),
+    "exits": ("import os; os._exit(3)", "raised", "exit code 3"),
+    "kills its process": ("import os; os.kill(os.getpid(), 9)", "raised", "ended before it answered"),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("how", ENDS)
+def test_the_others_of_a_topic_keep_their_marks_wherever_one_stands(quick: Worker, place: int, how: str) -> None:
+    """They are asked together, and what one does is found out by asking each alone."""
+    body, status, words = ENDS[how]
+    found = PADDING[place]
+    verdicts = grade(quick, solved_but(found.function, body))
+    came = verdicts.pop(found.name)
+    assert (came.status, came.points, words in came.reason) == (status, 0, True), came.reason
+    assert [verdict.exercise for verdict in verdicts.values() if not verdict.passed] == []
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_one_that_hangs_on_some_calls_only_is_charged_alone(quick: Worker, place: int) -> None:
+    """The first answers are long out when it is lost: those of other functions count, and its own do not."""
+    found = PADDING[place]
+    source = f"""
+{SOLUTION}
+_right, _calls = {found.function}, []
+
+def {found.function}(*arguments, **keywords):
+    _calls.append(1)
+    while len(_calls) > 2:
+        pass
+    return _right(*arguments, **keywords)
+"""
+    verdicts = grade(quick, source.encode())
+    assert (verdicts.pop(found.name).status, len(verdicts)) == ("timed out", len(PADDING) - 1)
+    assert all(verdict.passed for verdict in verdicts.values())
+
+
+def test_three_that_fail_in_three_ways_are_charged_and_no_others(quick: Worker) -> None:
+    first, wrong, last = PADDING[0], PADDING[1], PADDING[-1]
+    source = f"""
+{SOLUTION}
+
+def {first.function}(*arguments, **keywords):
+    while True:
+        pass
+
+def {wrong.function}(*arguments, **keywords):
+    return None
+
+def {last.function}(*arguments, **keywords):
+    import os
+    os._exit(0)
+"""
+    verdicts = grade(quick, source.encode())
+    assert verdicts.pop(first.name).status == "timed out"
+    assert verdicts.pop(wrong.name).status == "wrong"
+    assert verdicts.pop(last.name).status == "raised"
+    assert all(verdict.passed for verdict in verdicts.values())
+
+
+def test_a_topic_that_is_slow_and_right_is_passed(quick: Worker) -> None:
+    """Each function has its time: together they take longer than one may."""
+    slow = "".join(
+        f"""
+def _slowed(right):
+    waited = []
+    def slow(*arguments, **keywords):
+        if not waited:
+            waited.append(time.sleep(0.3))
+        return right(*arguments, **keywords)
+    return slow
+
+{found.function} = _slowed({found.function})
+"""
+        for found in PADDING
+    )
+    assert 0.3 * len(PADDING) > quick.time_limit
+    verdicts = grade(quick, f"import time\n{SOLUTION}\n{slow}".encode())
+    assert [(verdict.exercise, verdict.reason) for verdict in verdicts.values() if not verdict.passed] == []

@@ -470,7 +470,7 @@ def _unchanged(before: Any, after: Any) -> bool:
     for one, other in zip(old, new, strict=True):
         if isinstance(one, Tensor):
             alike = one.shape == other.shape and one.dtype == other.dtype
-            if not alike or not bool(((one == other) | (one != one)).all()):  # NaN is unchanged, too
+            if not alike or not bool(((one == other) | ((one != one) & (other != other))).all()):  # NaN stays NaN
                 return False
         elif one is not other and one != other:
             return False

@@ -10,15 +10,21 @@ import inspect
 import math
 import types
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
-_BACKWARD = {number for name, number in dis.opmap.items() if "BACKWARD" in name}
-_LOAD_GLOBAL, _EXTENDED_ARG, _STORE_DEREF = (dis.opmap[name] for name in ("LOAD_GLOBAL", "EXTENDED_ARG", "STORE_DEREF"))
+_LOAD_GLOBAL, _MAKE_FUNCTION, _STORE_DEREF = (
+    dis.opmap[name] for name in ("LOAD_GLOBAL", "MAKE_FUNCTION", "STORE_DEREF")
+)
+_CALLS = {number for name, number in dis.opmap.items() if name.startswith("CALL")}
+#: Jumps back; what goes through a sequence item by item; what keeps a function for later; arguments that are read otherwise.
+_UNKNOWN = {number for name, number in dis.opmap.items() if "BACKWARD" in name} | {
+    dis.opmap[name] for name in ("CONTAINS_OP", "STORE_ATTR", "EXTENDED_ARG")
+}
 _GENERATORS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
-#: Written in C, so that no loop in Python is behind them; torch's few that call a function again and again are left out.
+#: Written in C, so that no loop in Python is behind them.
 _IN_C = (
     types.BuiltinFunctionType,
     types.MethodDescriptorType,
@@ -28,23 +34,26 @@ _IN_C = (
     torch.layout,
     float,
 )
-_CALL_BACK = {"apply_", "map_", "map2_"}
+#: Those that call a function again and again, that a list has too, or that give one, whose operators do item after item.
+_LEFT_OUT = set("apply_ map_ map2_ fork wait sort unbind split chunk tensor_split hsplit vsplit dsplit".split())  # noqa: SIM905
+_SPACES = (torch, torch.nn.functional, *torch.Tensor.__mro__[:-1])
 #: Attributes that a function may ask of torch and of tensors.
-_ATTRIBUTES = (
-    {
-        name
-        for space in (torch, torch.nn.functional, *torch.Tensor.__mro__[:-1])
-        for name, item in vars(space).items()
-        if isinstance(item, _IN_C)
-    }
-    - _CALL_BACK
-    | set(dir(math))
-    | {"nn", "functional", "finfo", "iinfo", "einsum", "unflatten", "pad", "one_hot", "cross_entropy"}
-)
+_ATTRIBUTES = {
+    name for space in _SPACES for name, item in vars(space).items() if isinstance(item, _IN_C) and name[0] != "_"
+}
+_ATTRIBUTES |= {"nn", "functional", "finfo", "iinfo", "einsum", "unflatten", "pad", "one_hot", "cross_entropy"}
+_ATTRIBUTES -= _LEFT_OUT
+_OTHER_NAMES = {name for space in (*_SPACES, math) for name in vars(space)} - _ATTRIBUTES
 _MODULES = (torch, torch.nn, torch.nn.functional, math)
-_OVER_SEQUENCES = {"prod", "fsum", "dist", "sumprod"}  # what `math` does number by number, and were it a tensor's
+_MATHEMATICS = {"sqrt", "inf", "nan", "pi", "log", "exp", "floor", "ceil"}  # of one number; others go through several
 _BUILTINS = {bool, float, int, isinstance, len, slice, tuple}
 _CONSTANTS = (bool, int, float, complex, str, bytes, torch.dtype, types.NoneType, types.EllipsisType)
+
+
+class _Fields(NamedTuple):
+    """A NamedTuple has these names and its fields, unless there is more to it."""
+
+    field: int
 
 
 def is_straight(function: Callable[..., Any]) -> bool:
@@ -85,25 +94,25 @@ class _Unknown:
 def _used(code: types.CodeType, names: dict[str, Any]) -> Iterator[Any]:
     """Yield what the global names in ``code`` stand for, and ``_Unknown`` where it may hold a loop or another name."""
     operations, arguments = code.co_code[::2], code.co_code[1::2]
-    if (
-        not _BACKWARD.isdisjoint(operations)
-        or _EXTENDED_ARG in operations  # its arguments are read otherwise
-        or (_STORE_DEREF in operations and any(_nested(code)))  # an inner function may find itself there
-        or code.co_flags & _GENERATORS
-    ):
+    if not _UNKNOWN.isdisjoint(operations) or code.co_flags & _GENERATORS:
         yield _Unknown
         return
-    loaded = {
-        code.co_names[argument >> 1]
-        for operation, argument in zip(operations, arguments, strict=True)
-        if operation == _LOAD_GLOBAL
-    }
-    for name in loaded:
-        yield names[name] if name in names else getattr(builtins, name, _Unknown)
-    # What else is named is an attribute, or imported here.
-    attributes = set(code.co_names) - loaded
-    mathematics = any(names.get(name) is math for name in loaded) and not _OVER_SEQUENCES.isdisjoint(attributes)
-    if mathematics or not _ATTRIBUTES.issuperset(attributes):
+    if any(_nested(code)):  # an inner function may only be returned: it could be handed itself, or find itself
+        made = operations.rindex(_MAKE_FUNCTION)
+        if _STORE_DEREF in operations or not _CALLS.isdisjoint(operations[made:]):
+            yield _Unknown
+    attributes = set(code.co_names)
+    for operation, argument in zip(operations, arguments, strict=True):
+        if operation == _LOAD_GLOBAL:
+            name, is_called = code.co_names[argument >> 1], argument & 1
+            value = names[name] if name in names else getattr(builtins, name, _Unknown)
+            attributes.discard(name)
+            # A function as a value could be handed itself; one with a name of torch's hides what is asked of torch.
+            is_function = isinstance(value, types.FunctionType)
+            yield _Unknown if is_function and (not is_called or name in _OTHER_NAMES) else value
+            if value is math and not _MATHEMATICS.issuperset({*code.co_names} & {*vars(math)} - {"math"}):
+                yield _Unknown
+    if not _ATTRIBUTES.issuperset(attributes):  # or imported here
         yield _Unknown
 
 
@@ -115,7 +124,12 @@ def _is_known(value: Any, function: types.FunctionType, callers: list[types.Func
         return value in _MODULES
     if isinstance(value, type):
         is_error = issubclass(value, BaseException) and value.__module__ == "builtins"
-        is_named_tuple = issubclass(value, tuple) and value.__bases__ == (tuple,) and hasattr(value, "_fields")
+        is_named_tuple = (
+            value.__bases__ == (tuple,)
+            and hasattr(value, "_field_defaults")
+            and vars(value).keys() <= vars(_Fields).keys() | set(getattr(value, "_fields", ()))
+            and all(isinstance(item, _CONSTANTS) for item in value._field_defaults.values())
+        )
         is_annotation = value.__module__.partition(".")[0] == "jaxtyping"
         return is_error or is_named_tuple or is_annotation or value is torch.Tensor or value in _BUILTINS
     return isinstance(value, _CONSTANTS) or (isinstance(value, types.BuiltinFunctionType) and value in _BUILTINS)
