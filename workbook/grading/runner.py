@@ -1069,12 +1069,8 @@ def exactly(connection: socket.socket, length: int) -> bytes:
 # --- the child -------------------------------------------------------------------------------------------------------
 
 
-# Annotations are not evaluated, as in any newer Python: making a class of each takes as long as compiling the file.
-_ANNOTATIONS = __future__.annotations.compiler_flag
-
-
-def load(name: str, source: bytes, file: str) -> types.ModuleType:
-    """Execute a topic file's bytes as a module of that name."""
+def load(name: str, source: bytes, file: str, flags: int = 0) -> types.ModuleType:
+    """Execute a topic file's bytes as a module of that name; ``flags`` are for the compiler."""
     module = types.ModuleType(name)
     module.__file__ = file
     # Dataclasses look their module up there while it is executed. Afterwards all is as before: in a child no topic may
@@ -1082,7 +1078,7 @@ def load(name: str, source: bytes, file: str) -> types.ModuleType:
     before = sys.modules.get(name)
     sys.modules[name] = module
     try:
-        exec(compile(source, file, "exec", _ANNOTATIONS, dont_inherit=True), module.__dict__)
+        exec(compile(source, file, "exec", flags, dont_inherit=True), module.__dict__)
     finally:
         del sys.modules[name]
         if before is not None:
@@ -1131,7 +1127,7 @@ def serve(connection: socket.socket) -> None:
         if message["do"] == "load":
             try:
                 source = bytes(tree["source"].numpy().tobytes())
-                topics[topic] = load(f"workbook.exercises.{topic}", source, f"{topic}.py")
+                topics[topic] = load(f"workbook.exercises.{topic}", source, f"{topic}.py", NO_ANNOTATIONS)
                 reply: Tree = Returned(None)
             except BaseException as error:
                 reply = raised(error, f"{topic}.py")
@@ -1166,6 +1162,8 @@ def named_tuples(module: types.ModuleType) -> dict[str, type]:
 
 HELD_BACK = 0.05  # seconds that an answer may wait for others to go off with
 OPEN_FILES = 64
+#: In a child nobody reads annotations, and making a class of each takes as long as compiling the file.
+NO_ANNOTATIONS = __future__.annotations.compiler_flag
 GARBAGE = 50_000  # objects between two collections: most submissions end before, and memory is bounded anyway
 
 
