@@ -362,6 +362,14 @@ NOT_STRAIGHT = {
 }
 
 
+def test_an_inner_function_that_is_never_made_is_no_trouble() -> None:
+    function = written("def f(x, pad): return x == pad")
+    # Some Pythons keep the code of what stands behind a return.
+    consts = (*function.__code__.co_consts, (lambda cell: cell).__code__)
+    function.__code__ = function.__code__.replace(co_consts=consts)
+    assert runner.measure(function, "no loop", {}, SMALL, LARGE).broken is None
+
+
 @pytest.mark.parametrize("how", NOT_STRAIGHT)
 def test_what_may_loop_or_is_not_understood_is_left_to_be_measured(how: str) -> None:
     assert not straight.is_straight(written(NOT_STRAIGHT[how]))

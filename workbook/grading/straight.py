@@ -98,7 +98,7 @@ def _used(code: types.CodeType, names: dict[str, Any]) -> Iterator[Any]:
         yield _Unknown
         return
     if any(_nested(code)):  # an inner function may only be returned: it could be handed itself, or find itself
-        made = operations.rindex(_MAKE_FUNCTION)
+        made = operations.rfind(_MAKE_FUNCTION)  # none where it is written behind a return
         if _STORE_DEREF in operations or not _CALLS.isdisjoint(operations[made:]):
             yield _Unknown
     attributes = set(code.co_names)
